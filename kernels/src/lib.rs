@@ -1,0 +1,16 @@
+//! Kernels of the exchange: pure functions over bytes and integers. They hold no state and read no clock.
+//!
+//! Python keeps the state and owns every decision; a kernel is handed what it needs and returns what it computed.
+
+mod ed25519;
+mod msgpack;
+mod tree;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    ed25519::register(module)?;
+    msgpack::register(module)?;
+    tree::register(module)
+}

@@ -1,0 +1,1 @@
+"""What a trader needs: keys, signatures, commands."""

@@ -1,0 +1,1 @@
+"""The fault lab: simulated ports, Byzantine mutators, history, agents, checkers."""

@@ -1,0 +1,1 @@
+"""The imperative shell: ports, replica, stores, and the application behind them."""

@@ -1,0 +1,380 @@
+"""The blocks of one replica from judgement to commit: make, judge, execute, store, replay.
+
+Owns the tip, the block store and the calls that change the application. It knows nothing of rounds, peers or timers.
+
+Order of a commit: block durable, effect computed, tip durable, application committed. So after a crash the application is
+at the tip or behind it, and the store has what it lacks.
+"""
+
+from collections.abc import Sequence
+
+from holdfast.consensus import limits
+from holdfast.consensus.commit import (
+    check_commit,
+    check_equivocation_proof,
+    check_extension,
+    compute_block_time_ms,
+    make_commit,
+)
+from holdfast.consensus.messages import (
+    NO_COMMIT,
+    Block,
+    Commit,
+    CommitSignature,
+    EquivocationProof,
+    Header,
+    Vote,
+    compute_commit_hash,
+    compute_evidence_hash,
+    compute_txs_hash,
+    decode_block,
+    header_hash,
+)
+from holdfast.consensus.validators import ValidatorSet, is_valid_set, updated_validators, Validator
+from holdfast.node.application import (
+    BlockRequest,
+    CommitVote,
+    ExtendedCommit,
+    ExtendedVote,
+    FinalizeResponse,
+    Misbehavior,
+    PrepareRequest,
+)
+from holdfast.node.blockstore import BlockStore, StoredBlock
+from holdfast.node.evidence_pool import proof_key
+from holdfast.node.replica_env import Environment, HaltError
+from holdfast.node.replica_tip import Tip, genesis_tip, load_tip, save_tip, sets_after
+from holdfast.node.wal import DamagedFileError
+from holdfast.primitives.codec import encode
+from holdfast.primitives.crypto import sha256
+
+_VERDICTS_MAX = 256
+
+
+class Chain:
+    """One replica's chain and the application on top of it."""
+
+    def __init__(self, env: Environment, genesis_validators: ValidatorSet) -> None:
+        """Start at genesis; `open` brings what the disk holds."""
+        self._env = env
+        self._app = env.application
+        self.genesis_validators = genesis_validators
+        self.tip = genesis_tip(genesis_validators, env.chain.genesis_time_ms)
+        self.store = BlockStore(env.disk)
+        self.last_votes: dict[int, Vote] = {}
+        self._sound_extensions: set[int] = set()
+        self._app_hashes: dict[int, bytes] = {}
+        self._verdicts: dict[bytes, str] = {}
+
+    # Restart
+
+    def open(self) -> None:
+        """Bring store, tip and application to one height."""
+        try:
+            stored = load_tip(self._env.disk)
+        except DamagedFileError as error:
+            raise HaltError(str(error)) from error
+        if stored is not None:
+            self.tip = stored
+            self._app_hashes[stored.height] = stored.app_hash
+        if stored is None and self.store.last > 1:
+            raise HaltError("the chain record is missing beside stored blocks")
+        info = self._app.info()
+        if info.height > self.tip.height:
+            raise HaltError(f"the application is at height {info.height}, ahead of the chain at {self.tip.height}")
+        if info.height == 0:
+            self.init_chain()
+        self._replay(info.height)
+        while self.store.last > self.tip.height:
+            self._execute_stored()
+        self._load_last_votes()
+
+    def init_chain(self) -> None:
+        """Build the genesis state."""
+        info = self._app.init_chain(self._env.chain.genesis)
+        if self.tip.height == 0:
+            self.tip = self.tip._replace(app_hash=info.app_hash)
+        self._app_hashes[0] = info.app_hash
+
+    def adopt(self, tip: Tip) -> None:
+        """Go on from a restored snapshot whose app hash the tip's certificate vouches for."""
+        save_tip(self._env.disk, tip)
+        self.tip = tip
+        self._app_hashes[tip.height] = tip.app_hash
+
+    def _replay(self, app_height: int) -> None:
+        """Give the application the blocks up to the tip again, and compare what it makes of them."""
+        for height in range(app_height + 1, self.tip.height + 1):
+            stored = self.store.load(height)
+            if stored is None:
+                raise HaltError(f"block {height}, which the application lacks, is not in the store")
+            block = decode_block(stored.data)
+            if height > 1 and self._app.info().app_hash != block.header.app_hash:
+                raise HaltError(f"replay to height {height - 1} gives another app hash than the chain's")
+            self._app.finalize_block(self._request(block, header_hash(block.header)))
+            self._app.commit()
+            self._env.count("block_replayed", height=height)
+        found = self._app.info().app_hash
+        if self.tip.height > 0 and found != self.tip.app_hash:
+            raise HaltError(
+                f"at height {self.tip.height} the application has app hash {found.hex()},"
+                f" the chain {self.tip.app_hash.hex()}"
+            )
+
+    def _execute_stored(self) -> None:
+        height = self.tip.height + 1
+        stored = self.store.load(height)
+        if stored is None:
+            raise HaltError(f"block {height} is not in the store")
+        block = decode_block(stored.data)
+        self.execute(block, header_hash(block.header), stored, keep=False)
+
+    def _load_last_votes(self) -> None:
+        stored = self.store.load(self.tip.height) if self.tip.height == self.store.last else None
+        if stored is not None:
+            self.last_votes = {vote.validator_index: vote for vote in stored.votes}
+
+    # Proposals
+
+    def make_block(self, txs: tuple[bytes, ...], evidence: tuple[EquivocationProof, ...]) -> Block:
+        """Have the application choose the transactions of the next block, and build it."""
+        commit = self._last_commit()
+        time_ms = self._next_time_ms(commit)
+        request = PrepareRequest(
+            height=self.tip.height + 1,
+            time_ms=time_ms,
+            proposer_index=self._env.index,
+            max_tx_bytes=self._env.chain.block_tx_bytes_max,
+            txs=txs,
+            last_commit=self._extended_commit(commit) if self.tip.height > 0 else None,
+            misbehavior=self._misbehavior(evidence),
+        )
+        chosen = tuple(self._app.prepare_proposal(request))
+        header = Header(
+            chain_id=self._env.chain.chain_id,
+            height=self.tip.height + 1,
+            time_ms=time_ms,
+            last_block_hash=self.tip.block_hash,
+            app_hash=self.tip.app_hash,
+            last_results_hash=self.tip.results_hash,
+            validators_hash=self.tip.validators.hash,
+            next_validators_hash=self.tip.next_validators.hash,
+            proposer_index=self._env.index,
+            txs_hash=compute_txs_hash(chosen),
+            last_commit_hash=compute_commit_hash(commit),
+            evidence_hash=compute_evidence_hash(evidence),
+        )
+        return Block(header, chosen, evidence, commit)
+
+    def judge(self, block: Block, block_hash: bytes) -> str:
+        """Return why a proposed block is invalid at the next height, or an empty string. Judged once for each hash."""
+        fault = self._verdicts.get(block_hash)
+        if fault is None:
+            fault = check_body(block) or self._check_header(block.header) or self._check_contents(block)
+            if not fault and not self._app.process_proposal(self._request(block, block_hash)):
+                fault = "the application refuses it"
+            if len(self._verdicts) >= _VERDICTS_MAX:
+                self._verdicts.clear()
+            self._verdicts[block_hash] = fault
+        return fault
+
+    def fault_of_decided(self, block: Block) -> str:
+        """Return why a block with a certificate does not follow this chain, or an empty string."""
+        return self._check_header(block.header) or self._check_contents(block)
+
+    def _check_header(self, header: Header) -> str:
+        """Compare a header with what this replica's own chain says it must be."""
+        expected = {
+            "chain_id": self._env.chain.chain_id,
+            "height": self.tip.height + 1,
+            "last_block_hash": self.tip.block_hash,
+            "app_hash": self.tip.app_hash,
+            "last_results_hash": self.tip.results_hash,
+            "validators_hash": self.tip.validators.hash,
+            "next_validators_hash": self.tip.next_validators.hash,
+        }
+        for name, value in expected.items():
+            if getattr(header, name) != value:
+                return f"its {name} is not this replica's"
+        return "" if header.proposer_index in self.tip.validators else "its proposer is no validator"
+
+    def _check_contents(self, block: Block) -> str:
+        commit = block.last_commit
+        if sum(map(len, block.txs)) > self._env.chain.block_tx_bytes_max:
+            return "its transactions are too large"
+        if self.tip.height == 0:
+            if commit != NO_COMMIT:
+                return "it has a commit before the first block"
+        else:
+            fault = check_commit(
+                self.tip.last_validators,
+                self._env.domains,
+                commit,
+                self.tip.height,
+                self.tip.block_hash,
+                self._verified_entries(commit),
+            )
+            if fault is not None:
+                return f"its last commit: {fault}"
+        if block.header.time_ms != self._next_time_ms(commit) or block.header.time_ms <= self.tip.time_ms:
+            return "its time is not the median of the last commit, after the last block"
+        return self._check_evidence(block.evidence)
+
+    def _check_evidence(self, evidence: tuple[EquivocationProof, ...]) -> str:
+        keys = [proof_key(proof) for proof in evidence]
+        if any(low >= high for low, high in zip(keys, keys[1:], strict=False)):
+            return "its evidence is not in order"
+        for proof, (height, index) in zip(evidence, keys, strict=True):
+            if not self.oldest_evidence_height() <= height <= self.tip.height or (height, index) in self.tip.proven:
+                return "its evidence is too old, too new or known"
+            fault = check_equivocation_proof(self.tip.validators_at(height), self._env.domains, proof)
+            if fault is not None:
+                return f"its evidence: {fault}"
+        return ""
+
+    def oldest_evidence_height(self) -> int:
+        """Return the lowest height that the next block may still prove something of."""
+        return max(self.tip.first_known_height, self.tip.height + 1 - self._env.chain.evidence_age_heights_max)
+
+    # Decisions
+
+    def execute(self, block: Block, block_hash: bytes, stored: StoredBlock, *, keep: bool = True) -> None:
+        """Make a decided block the new tip: store, compute, record, commit."""
+        height = self.tip.height + 1
+        if keep:
+            self.store.save(height, stored)
+        response = self._app.finalize_block(self._request(block, block_hash))
+        tip = self._tip_after(block, block_hash, response)
+        save_tip(self._env.disk, tip)
+        retain_height = self._app.commit().retain_height
+        self.tip = tip
+        self.last_votes = {vote.validator_index: vote for vote in stored.votes}
+        self._sound_extensions.clear()
+        self._verdicts.clear()
+        self._app_hashes[height] = tip.app_hash
+        # What may still become evidence stays, whatever the application says.
+        self.store.prune(retain_height)
+
+    def _tip_after(self, block: Block, block_hash: bytes, response: FinalizeResponse) -> Tip:
+        if len(response.tx_results) != len(block.txs):
+            raise HaltError(f"height {block.header.height}: the application returned not one result a transaction")
+        updates = [Validator(update.public_key, update.power) for update in response.validator_updates]
+        distinct = len({update.public_key for update in updates}) == len(updates)
+        if not distinct or not is_valid_set(updated_validators(self.tip.next_validators, updates)):
+            raise HaltError(f"height {block.header.height}: the validator updates make no valid set")
+        oldest = self.oldest_evidence_height()
+        proven = {key for key in self.tip.proven if key[0] >= oldest} | {proof_key(proof) for proof in block.evidence}
+        return Tip(
+            height=block.header.height,
+            block_hash=block_hash,
+            time_ms=block.header.time_ms,
+            app_hash=response.app_hash,
+            results_hash=sha256(encode([(result.code, result.data) for result in response.tx_results])),
+            sets=sets_after(self.tip, response.validator_updates),
+            proven=frozenset(proven),
+        )
+
+    def add_late_vote(self, vote: Vote) -> None:
+        """Take a verified precommit for the tip's block, extension included, that came after the decision."""
+        if vote.round == self._last_round():
+            self.last_votes.setdefault(vote.validator_index, vote)
+
+    def trust_extensions(self, votes: Sequence[Vote]) -> None:
+        """Note that the extensions of these precommits for the tip were verified when they came."""
+        self._sound_extensions.update(vote.validator_index for vote in votes)
+
+    def app_hash_at(self, height: int) -> bytes | None:
+        """Return the app hash after a height, as far back as blocks are kept."""
+        known = self._app_hashes.get(height)
+        if known is None and self.store.first <= height + 1 <= self.store.last:
+            stored = self.store.load(height + 1)
+            known = None if stored is None else decode_block(stored.data).header.app_hash
+        return known
+
+    # Parts of requests
+
+    def _last_round(self) -> int:
+        return next(iter(self.last_votes.values())).round if self.last_votes else -1
+
+    def _last_commit(self) -> Commit:
+        if self.tip.height == 0:
+            return NO_COMMIT
+        if not self.last_votes:
+            raise HaltError(f"the precommits of height {self.tip.height} are missing")
+        return make_commit(tuple(self.last_votes.values()))
+
+    def _verified_entries(self, commit: Commit) -> frozenset[CommitSignature]:
+        if commit.round != self._last_round():
+            return frozenset()
+        return frozenset(make_commit(tuple(self.last_votes.values())).signatures)
+
+    def _next_time_ms(self, commit: Commit) -> int:
+        if self.tip.height == 0:
+            return self._env.chain.genesis_time_ms
+        return compute_block_time_ms(self.tip.last_validators, commit)
+
+    def _extended_commit(self, commit: Commit) -> ExtendedCommit:
+        validators = self.tip.last_validators
+        slots = []
+        for index in range(len(validators)):
+            vote = self.last_votes.get(index)
+            sound = vote is not None and self._has_sound_extension(vote)
+            slots.append(
+                ExtendedVote(
+                    validator_index=index,
+                    power=validators.power(index),
+                    committed=vote is not None,
+                    extension=vote.extension if vote is not None and sound else b"",
+                    extension_signature=vote.extension_signature if vote is not None and sound else b"",
+                )
+            )
+        return ExtendedCommit(commit.height, commit.round, tuple(slots))
+
+    def _has_sound_extension(self, vote: Vote) -> bool:
+        if vote.validator_index in self._sound_extensions:
+            return True
+        if check_extension(self.tip.last_validators, self._env.domains, vote) is not None:
+            return False
+        if not self._app.verify_vote_extension(vote.height, vote.validator_index, vote.extension):
+            return False
+        self._sound_extensions.add(vote.validator_index)
+        return True
+
+    def _misbehavior(self, evidence: tuple[EquivocationProof, ...]) -> tuple[Misbehavior, ...]:
+        found = []
+        for proof in evidence:
+            height, index = proof_key(proof)
+            validators = self.tip.validators_at(height)
+            found.append(
+                Misbehavior(index, validators.public_key(index), validators.power(index), height, validators.total_power)
+            )
+        return tuple(found)
+
+    def _request(self, block: Block, block_hash: bytes) -> BlockRequest:
+        height = block.header.height
+        voters = {entry.validator_index for entry in block.last_commit.signatures}
+        validators = self.tip.validators_at(max(height - 1, 1))
+        last_commit = tuple(
+            CommitVote(index, validators.power(index), index in voters) for index in range(len(validators)) if height > 1
+        )
+        return BlockRequest(
+            hash=block_hash,
+            height=height,
+            time_ms=block.header.time_ms,
+            proposer_index=block.header.proposer_index,
+            txs=block.txs,
+            last_commit=last_commit,
+            misbehavior=self._misbehavior(block.evidence),
+        )
+
+
+def check_body(block: Block) -> str:
+    """Return why a block's contents are not those that its header names, or an empty string."""
+    header = block.header
+    if header.txs_hash != compute_txs_hash(block.txs):
+        return "its transactions are not those of its header"
+    if header.last_commit_hash != compute_commit_hash(block.last_commit):
+        return "its last commit is not that of its header"
+    if header.evidence_hash != compute_evidence_hash(block.evidence):
+        return "its evidence is not that of its header"
+    return "" if len(block.evidence) <= limits.EVIDENCE_PER_BLOCK_MAX else "it has too much evidence"

@@ -1,0 +1,1 @@
+"""Integers with units, checks, refusals, canonical bytes, hashing and verification."""

@@ -1,0 +1,16 @@
+"""Hashing and verification. Signing is not for a state machine: it lives with the clients and the node's ports.
+
+Why: "valid" is not one predicate among Ed25519 libraries, and replicas that disagree on it fork. So there is one rule,
+ZIP-215, in one pinned implementation, and signatures are checked one by one, never by a batch equation.
+"""
+
+from hashlib import sha256 as _sha256
+
+from holdfast._kernels import is_acceptable_key, verify, verify_many
+
+__all__ = ["is_acceptable_key", "sha256", "verify", "verify_many"]
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the SHA-256 of some bytes."""
+    return _sha256(data).digest()

@@ -1,0 +1,159 @@
+"""The only writer of orders."""
+
+from bisect import bisect_left
+
+from holdfast.primitives.check import ensure
+from holdfast.protocol.book.state import (
+    FLAG_QUOTE,
+    NEXT_ORDER,
+    OPEN_ORDERS,
+    ORDERS,
+    QUOTES,
+    SIDES,
+    Entry,
+    Order,
+    Side,
+)
+from holdfast.state.draft import Draft
+
+
+def take_number(draft: Draft) -> int:
+    """Return the next number of the one sequence that order ids and priorities share."""
+    numbers = draft[NEXT_ORDER]
+    number = numbers.get(0) or 1
+    numbers.put(0, number + 1)
+    return number
+
+
+def add(draft: Draft, order_id: int, order: Order) -> None:
+    """Rest an order."""
+    draft[ORDERS].put(order_id, order)
+    _enter(draft, order_id, order)
+    owned = draft[OPEN_ORDERS].get(order.account_id) or ()
+    place = bisect_left(owned, order_id)
+    draft[OPEN_ORDERS].put(order.account_id, (*owned[:place], order_id, *owned[place:]))
+    if order.flags & FLAG_QUOTE:
+        draft[QUOTES].put(_quote_key(order), order_id)
+
+
+def remove(draft: Draft, order_id: int) -> Order:
+    """Take an order off the book and return what was left of it."""
+    order = draft[ORDERS][order_id]
+    draft[ORDERS].delete(order_id)
+    _leave(draft, order_id, order)
+    owned = draft[OPEN_ORDERS][order.account_id]
+    place = bisect_left(owned, order_id)
+    rest = owned[:place] + owned[place + 1 :]
+    if rest:
+        draft[OPEN_ORDERS].put(order.account_id, rest)
+    else:
+        draft[OPEN_ORDERS].delete(order.account_id)
+    if order.flags & FLAG_QUOTE:
+        draft[QUOTES].delete(_quote_key(order))
+    return order
+
+
+def resize(draft: Draft, order_id: int, order: Order, lots: int) -> None:
+    """Leave an order in its place with fewer lots."""
+    ensure(0 < lots <= order.lots, "an order keeps its place only while it shrinks")
+    draft[ORDERS].put(order_id, _with(order, order.price_ticks, lots, order.priority))
+
+
+def replace(draft: Draft, order_id: int, price_ticks: int, lots: int) -> Order:
+    """Send an order to the back of the queue at a price, under its old id."""
+    before = draft[ORDERS][order_id]
+    _leave(draft, order_id, before)
+    after = _with(before, price_ticks, lots, take_number(draft))
+    draft[ORDERS].put(order_id, after)
+    _enter(draft, order_id, after)
+    return after
+
+
+def get_best(draft: Draft, instrument_id: int, side: int) -> Entry | None:
+    """Return the entry first in line on a side."""
+    entries = draft[SIDES].get((instrument_id, side))
+    return entries[-1] if entries else None
+
+
+def get_entries(draft: Draft, instrument_id: int, side: int) -> tuple[Entry, ...]:
+    """Return a side's entries, the best last."""
+    return draft[SIDES].get((instrument_id, side)) or ()
+
+
+def get_open_orders(draft: Draft, account_id: int) -> tuple[int, ...]:
+    """Return the ids of an account's orders, ascending."""
+    return draft[OPEN_ORDERS].get(account_id) or ()
+
+
+def get_quote(draft: Draft, account_id: int, instrument_id: int, side: int) -> int | None:
+    """Return the id of an account's quote on a side."""
+    return draft[QUOTES].get((account_id, 2 * instrument_id + side))
+
+
+def remove_all_of_instrument(draft: Draft, instrument_id: int) -> tuple[int, ...]:
+    """Empty an instrument's book; return the ids that were in it."""
+    ids: list[int] = []
+    for side in Side:
+        ids.extend(order_id for _, _, order_id in get_entries(draft, instrument_id, side))
+    for order_id in ids:
+        remove(draft, order_id)
+    return tuple(ids)
+
+
+def rebuild(draft: Draft) -> None:
+    """Rebuild every index from the orders."""
+    sides: dict[tuple[int, int], list[Entry]] = {}
+    owned: dict[int, list[int]] = {}
+    for order_id, order in draft[ORDERS].items():
+        sides.setdefault((order.instrument_id, order.side), []).append(_entry(order_id, order))
+        owned.setdefault(order.account_id, []).append(order_id)
+        if order.flags & FLAG_QUOTE:
+            draft[QUOTES].put(_quote_key(order), order_id)
+    for key, entries in sorted(sides.items()):
+        draft[SIDES].put(key, tuple(sorted(entries)))
+    for account_id, ids in sorted(owned.items()):
+        draft[OPEN_ORDERS].put(account_id, tuple(ids))
+
+
+def _entry(order_id: int, order: Order) -> Entry:
+    return (order.price_ticks if order.side == Side.BUY else -order.price_ticks, -order.priority, order_id)
+
+
+def _quote_key(order: Order) -> tuple[int, int]:
+    return order.account_id, 2 * order.instrument_id + order.side
+
+
+def _with(order: Order, price_ticks: int, lots: int, priority: int) -> Order:
+    return Order(
+        order.account_id,
+        order.instrument_id,
+        order.side,
+        price_ticks,
+        lots,
+        priority,
+        order.flags,
+        order.client_id,
+    )
+
+
+def _enter(draft: Draft, order_id: int, order: Order) -> None:
+    sides = draft[SIDES]
+    key = (order.instrument_id, order.side)
+    entries = sides.get(key) or ()
+    entry = _entry(order_id, order)
+    place = bisect_left(entries, entry)
+    sides.put(key, (*entries[:place], entry, *entries[place:]))
+
+
+def _leave(draft: Draft, order_id: int, order: Order) -> None:
+    sides = draft[SIDES]
+    key = (order.instrument_id, order.side)
+    entries = sides[key]
+    entry = _entry(order_id, order)
+    place = len(entries) - 1 if entries[-1] == entry else bisect_left(entries, entry)
+    ensure(entries[place] == entry, "an order that leaves the book was in it")
+    rest = entries[:place] + entries[place + 1 :]
+    if rest:
+        sides.put(key, rest)
+    else:
+        sides.delete(key)

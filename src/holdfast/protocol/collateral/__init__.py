@@ -1,0 +1,1 @@
+"""Collateral: which assets count beside USDC, after which haircut, and up to which caps. Cash is never marked down."""

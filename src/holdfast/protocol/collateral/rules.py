@@ -1,0 +1,33 @@
+"""What collateral is worth."""
+
+from holdfast.primitives.reject import Code, RejectedError
+from holdfast.primitives.units import PPM, USDC_ATOMS, div_floor
+from holdfast.protocol.collateral.params import COLLATERAL, CollateralAsset
+from holdfast.protocol.ledger.handlers import get_vault
+from holdfast.protocol.ledger.state import ASSET_ATOMS
+from holdfast.state.draft import Draft
+
+
+def compute_value_atoms(asset: CollateralAsset, asset_id: int, amount_atoms: int, price_e8: int) -> int:
+    """Return what an amount of an asset counts for, in USDC atoms.
+
+    Rounds: down. The haircut is taken after the account's cap, so that a fall in price never raises the value.
+    """
+    value = div_floor(amount_atoms * price_e8, ASSET_ATOMS[asset_id] * 100)
+    return div_floor(min(value, asset.account_cap_usd * USDC_ATOMS) * (PPM - asset.haircut_ppm), PPM)
+
+
+def get_asset(draft: Draft, asset_id: int) -> CollateralAsset:
+    """Return an asset's parameters. Refuses: ASSET_UNKNOWN."""
+    asset = draft[COLLATERAL].get(asset_id)
+    if asset is None:
+        raise RejectedError(Code.ASSET_UNKNOWN, asset_id=asset_id)
+    return asset
+
+
+def check_cap(draft: Draft, asset_id: int, amount_atoms: int) -> None:
+    """Check that the exchange may take more of an asset. Refuses: ASSET_UNKNOWN, COLLATERAL_CAP."""
+    asset = get_asset(draft, asset_id)
+    totals = get_vault(draft, asset_id)
+    if totals.deposited_atoms - totals.withdrawn_atoms + amount_atoms > asset.cap_atoms:
+        raise RejectedError(Code.COLLATERAL_CAP, asset_id=asset_id, cap_atoms=asset.cap_atoms)

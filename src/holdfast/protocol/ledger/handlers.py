@@ -1,0 +1,64 @@
+"""The movements of money. Every one of them writes both of its sides."""
+
+from holdfast.primitives.check import ensure
+from holdfast.protocol.accounts.state import INSURANCE_FUND
+from holdfast.protocol.ledger.state import BALANCES, DUST, USDC, VAULT, VaultTotals
+from holdfast.state.draft import Draft
+
+
+def get_balance(draft: Draft, account_id: int, asset_id: int) -> int:
+    """Return a balance in atoms; USDC may be negative."""
+    return draft[BALANCES].get((account_id, asset_id)) or 0
+
+
+def get_cash(draft: Draft, account_id: int) -> int:
+    """Return a USDC balance in atoms."""
+    return draft[BALANCES].get((account_id, USDC)) or 0
+
+
+def get_vault(draft: Draft, asset_id: int) -> VaultTotals:
+    """Return what has come in and gone out of an asset."""
+    return draft[VAULT].get(asset_id) or VaultTotals(0, 0)
+
+
+def move(draft: Draft, payer_id: int, payee_id: int, asset_id: int, amount_atoms: int) -> None:
+    """Move an amount from one account to another; a negative amount moves the other way."""
+    if amount_atoms and payer_id != payee_id:
+        _add(draft, payer_id, asset_id, -amount_atoms)
+        _add(draft, payee_id, asset_id, amount_atoms)
+
+
+def deposit(draft: Draft, account_id: int, asset_id: int, amount_atoms: int) -> None:
+    """Credit what has come into the vault."""
+    ensure(amount_atoms > 0, "a deposit adds money")
+    totals = get_vault(draft, asset_id)
+    draft[VAULT].put(asset_id, VaultTotals(totals.deposited_atoms + amount_atoms, totals.withdrawn_atoms))
+    _add(draft, account_id, asset_id, amount_atoms)
+
+
+def withdraw(draft: Draft, account_id: int, asset_id: int, amount_atoms: int) -> None:
+    """Debit what leaves the vault."""
+    ensure(amount_atoms > 0, "a withdrawal takes money")
+    totals = get_vault(draft, asset_id)
+    ensure(totals.deposited_atoms - totals.withdrawn_atoms >= amount_atoms, "the vault holds what it pays out")
+    draft[VAULT].put(asset_id, VaultTotals(totals.deposited_atoms, totals.withdrawn_atoms + amount_atoms))
+    _add(draft, account_id, asset_id, -amount_atoms)
+
+
+def book_dust(draft: Draft, payer_id: int, asset_id: int, amount_atoms: int) -> None:
+    """Give a rounding remainder to the insurance fund and count it."""
+    ensure(amount_atoms >= 0, "dust only goes to the fund")
+    if amount_atoms:
+        move(draft, payer_id, INSURANCE_FUND, asset_id, amount_atoms)
+        draft[DUST].put(asset_id, (draft[DUST].get(asset_id) or 0) + amount_atoms)
+
+
+def _add(draft: Draft, account_id: int, asset_id: int, change_atoms: int) -> None:
+    balances = draft[BALANCES]
+    key = (account_id, asset_id)
+    after = (balances.get(key) or 0) + change_atoms
+    ensure(after >= 0 or asset_id == USDC, "only USDC can be owed")
+    if after:
+        balances.put(key, after)
+    else:
+        balances.delete(key)

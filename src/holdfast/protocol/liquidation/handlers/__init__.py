@@ -1,0 +1,6 @@
+"""The transitions of liquidation."""
+
+from holdfast.protocol.liquidation.handlers.auction import bid
+from holdfast.protocol.liquidation.handlers.queue import list_unhealthy, sweep
+
+__all__ = ["bid", "list_unhealthy", "sweep"]

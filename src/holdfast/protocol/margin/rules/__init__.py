@@ -1,0 +1,30 @@
+"""Pure margin arithmetic: one account's requirement, and every account's at once."""
+
+from holdfast.protocol.margin.rules.matrix import compute_matrix, get_row
+from holdfast.protocol.margin.rules.requirement import (
+    EMPTY_RISK,
+    check_initial,
+    check_not_frozen,
+    compute_charges,
+    compute_equity_atoms,
+    compute_initial_atoms,
+    compute_maintenance_atoms,
+    compute_order_term,
+    compute_requirement,
+    compute_withdrawable_atoms,
+)
+
+__all__ = [
+    "EMPTY_RISK",
+    "check_initial",
+    "check_not_frozen",
+    "compute_charges",
+    "compute_equity_atoms",
+    "compute_initial_atoms",
+    "compute_maintenance_atoms",
+    "compute_matrix",
+    "compute_order_term",
+    "compute_requirement",
+    "compute_withdrawable_atoms",
+    "get_row",
+]

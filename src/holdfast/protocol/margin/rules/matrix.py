@@ -1,0 +1,236 @@
+"""Every account's risk at once, from the primary tables alone."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from holdfast.primitives.units import PPM, div_floor
+from holdfast.protocol.accounts.state import is_margined
+from holdfast.protocol.book.state import FLAG_QUOTE, ORDERS, Order, Side
+from holdfast.protocol.collateral import rules as collateral
+from holdfast.protocol.collateral.params import COINS, COLLATERAL
+from holdfast.protocol.instruments.state import INSTRUMENTS
+from holdfast.protocol.ledger.state import BALANCES, USDC
+from holdfast.protocol.limits import SCENARIOS
+from holdfast.protocol.margin.params import (
+    JOINT_INDEX,
+    MARGIN_PARAMS,
+    OPPOSED_INDEX,
+    UNIVERSE_INDEX,
+    UNIVERSES,
+    MarginParams,
+)
+from holdfast.protocol.margin.state import AccountRisk, Charges, Int64Array, RiskMatrix
+from holdfast.protocol.portfolio.state import POSITIONS
+from holdfast.protocol.surface.rules import collateral_shocks_ppm
+from holdfast.protocol.surface.state import RiskArray
+from holdfast.state.draft import Draft
+
+_ACCOUNTS_AT_ONCE = 2_048
+_COUNT = len(UNIVERSES)
+
+
+class _Sums(NamedTuple):
+    """The position part of the matrix."""
+
+    stress: Int64Array
+    marks: Int64Array
+    unrealised: Int64Array
+    short: Int64Array
+    gross: Int64Array
+    future: Int64Array
+
+
+def compute_matrix(draft: Draft, array: RiskArray, charges: Charges) -> RiskMatrix:
+    """Return the risk of every account that holds, owes or orders anything."""
+    balances = [
+        (account_id, asset_id, amount)
+        for (account_id, asset_id), amount in draft[BALANCES].items()
+        if is_margined(account_id)
+    ]
+    positions = list(draft[POSITIONS].items())
+    orders = list(draft[ORDERS].items())
+    seen = dict.fromkeys(account_id for account_id, _, _ in balances)
+    seen.update(dict.fromkeys(account_id for (account_id, _), _ in positions))
+    seen.update(dict.fromkeys(order.account_id for _, order in orders))
+    ids = sorted(seen)
+    places = {account_id: place for place, account_id in enumerate(ids)}
+    sums = _sum_positions(array, len(ids), [(places[a], i, p.lots, p.cost_atoms) for (a, i), p in positions])
+    worth = _add_collateral(draft, array, places, balances, sums.stress)
+    ordered, quoted, quoted_lots, open_lots = _sum_orders(
+        draft, array, [(places[order.account_id], order) for _, order in orders], len(ids)
+    )
+    cash = np.zeros(len(ids), dtype=np.int64)
+    for account_id, asset_id, amount in balances:
+        if asset_id == USDC:
+            cash[places[account_id]] = amount
+    return RiskMatrix(
+        places,
+        np.array(ids, dtype=np.int64),
+        sums.stress,
+        ordered,
+        quoted,
+        sums.marks,
+        sums.unrealised,
+        worth,
+        sums.short,
+        sums.gross,
+        sums.future,
+        quoted_lots,
+        open_lots,
+        cash + sums.marks + worth,
+        _maintenance(draft[MARGIN_PARAMS][0], charges, sums),
+    )
+
+
+def get_row(matrix: RiskMatrix, account_id: int) -> AccountRisk | None:
+    """Return one account's risk out of the matrix."""
+    place = matrix.places.get(account_id)
+    if place is None:
+        return None
+    return AccountRisk(
+        matrix.stress[place],
+        matrix.orders[place],
+        matrix.quotes[place],
+        int(matrix.marks_atoms[place]),
+        int(matrix.unrealised_atoms[place]),
+        int(matrix.collateral_atoms[place]),
+        _triple(matrix.short_lots[place]),
+        _triple(matrix.gross_lots[place]),
+        _triple(matrix.future_lots[place]),
+        _triple(matrix.quoted_lots[place]),
+        int(matrix.open_lots[place]),
+        None,
+    )
+
+
+def _triple(values: Int64Array) -> tuple[int, int, int]:
+    btc, eth, usdt = values.tolist()
+    return btc, eth, usdt
+
+
+def _sum_by(keys: Int64Array, values: Int64Array, size: int) -> Int64Array:
+    """Add up the values (vectors or numbers) of equal keys into an array of `size` places."""
+    result = np.zeros((size, *values.shape[1:]), dtype=np.int64)
+    if len(keys):
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+        result[ordered[starts]] = np.add.reduceat(values[order], starts, axis=0)
+    return result
+
+
+def _sum_positions(array: RiskArray, accounts: int, positions: list[tuple[int, int, int, int]]) -> _Sums:
+    columns = np.array(positions, dtype=np.int64).reshape(-1, 4)
+    place, lots, cost = columns[:, 0], columns[:, 2], columns[:, 3]
+    index = np.searchsorted(array.instrument_ids, columns[:, 1])
+    universe = np.array([UNIVERSE_INDEX[u] for u in array.underlyings.tolist()], dtype=np.int64)[index]
+    is_future = array.is_future[index]
+    keys = place * _COUNT + universe
+    cells = accounts * _COUNT
+    value = array.values_atoms[index] * lots
+    groups = array.strike_groups[index]
+    optional = np.flatnonzero(is_future == 0)
+    net_keys, net = _group(
+        (keys * (int(groups.max(initial=0)) + 1) + groups)[optional], lots[optional], int(groups.max(initial=0)) + 1
+    )
+    return _Sums(
+        _sum_by(keys, array.rows[index] * lots[:, None], cells).reshape(accounts, _COUNT, SCENARIOS),
+        _sum_by(place, value - cost * is_future, accounts),
+        _sum_by(place, value - cost, accounts),
+        _sum_by(net_keys, np.maximum(0, -net), cells).reshape(accounts, _COUNT),
+        _sum_by(keys, np.abs(lots), cells).reshape(accounts, _COUNT),
+        _sum_by(keys, np.abs(lots) * is_future, cells).reshape(accounts, _COUNT),
+    )
+
+
+def _group(keys: Int64Array, lots: Int64Array, groups: int) -> tuple[Int64Array, Int64Array]:
+    """Net the lots of equal keys; return the cell each net belongs to, and the nets."""
+    if not len(keys):
+        return keys, lots
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    return np.floor_divide(ordered[starts], groups), np.add.reduceat(lots[order], starts)
+
+
+def _add_collateral(
+    draft: Draft,
+    array: RiskArray,
+    places: dict[int, int],
+    balances: list[tuple[int, int, int]],
+    stress: Int64Array,
+) -> Int64Array:
+    """Add each account's coins to its stress; return what they count for."""
+    worth = np.zeros(len(places), dtype=np.int64)
+    for account_id, asset_id, amount in balances:
+        price = array.prices_e8.get(asset_id, 0)
+        if asset_id in COINS and price > 0:
+            value = collateral.compute_value_atoms(draft[COLLATERAL][asset_id], asset_id, amount, price)
+            worth[places[account_id]] += value
+            stress[places[account_id], UNIVERSE_INDEX[asset_id]] += compute_collateral_stress(asset_id, value)
+    return worth
+
+
+def compute_collateral_stress(asset_id: int, value_atoms: int) -> Int64Array:
+    """Return what an asset's counted value gains or loses in each scenario. Rounds: toward the larger loss."""
+    shocks = collateral_shocks_ppm(asset_id)
+    return np.array([div_floor(value_atoms * int(shock), PPM) for shock in shocks], dtype=np.int64)
+
+
+def _sum_orders(
+    draft: Draft, array: RiskArray, orders: list[tuple[int, Order]], accounts: int
+) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array]:
+    instruments = draft[INSTRUMENTS]
+    rows: list[tuple[int, int, int, int, int, int]] = []
+    tick_values: dict[int, int] = {}
+    for place, order in orders:
+        instrument_id = order.instrument_id
+        if instrument_id not in tick_values:
+            tick_values[instrument_id] = instruments[instrument_id].tick_value_atoms
+        limit = order.price_ticks * tick_values[instrument_id]
+        sign = 1 if order.side == Side.BUY else -1
+        rows.append((place, instrument_id, limit, order.lots, sign, order.flags & FLAG_QUOTE))
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 6)
+    place, lots, is_quote = columns[:, 0], columns[:, 3], columns[:, 5] != 0
+    index = np.searchsorted(array.instrument_ids, columns[:, 1])
+    universe = np.array([UNIVERSE_INDEX[u] for u in array.underlyings.tolist()], dtype=np.int64)[index]
+    keys = place * _COUNT + universe
+    cells = accounts * _COUNT
+    edge = array.values_atoms[index] - columns[:, 2]
+    terms = np.minimum(0, (array.rows[index] + edge[:, None]) * (lots * columns[:, 4])[:, None])
+    shape = (accounts, _COUNT, SCENARIOS)
+    plain, quote = np.flatnonzero(~is_quote), np.flatnonzero(is_quote)
+    return (
+        _sum_by(keys[plain], terms[plain], cells).reshape(shape),
+        _sum_by(keys[quote], terms[quote], cells).reshape(shape),
+        _sum_by(keys[quote], lots[quote], cells).reshape(accounts, _COUNT),
+        _sum_by(place, lots, accounts),
+    )
+
+
+def _share_floor(values: Int64Array, share_ppm: int) -> Int64Array:
+    """Return shares of values, rounded down; taken apart so that no product passes int64."""
+    whole, part = np.divmod(values, PPM)
+    return whole * share_ppm + np.floor_divide(part * share_ppm, PPM)
+
+
+def _maintenance(params: MarginParams, charges: Charges, sums: _Sums) -> Int64Array:
+    accounts = len(sums.marks)
+    loss = np.zeros(accounts, dtype=np.int64)
+    for first in range(0, accounts, _ACCOUNTS_AT_ONCE):
+        part = slice(first, first + _ACCOUNTS_AT_ONCE)
+        flat = sums.stress[part].reshape(-1, _COUNT * SCENARIOS)
+        joint = flat[:, JOINT_INDEX[0]] + flat[:, JOINT_INDEX[1]] + flat[:, JOINT_INDEX[2]]
+        against = flat[:, OPPOSED_INDEX[0]] + flat[:, OPPOSED_INDEX[1]] + flat[:, OPPOSED_INDEX[2]]
+        weighed = _share_floor(np.minimum.reduce(against, axis=1), params.cross_weight_ppm)
+        loss[part] = np.maximum(0, -np.minimum(np.minimum.reduce(joint, axis=1), weighed))
+    required = -_share_floor(-loss, params.loss_mm_ppm)
+    crowded = np.maximum(0, sums.gross - params.concentration_lots)
+    for universe in range(_COUNT):
+        required += (
+            sums.short[:, universe] * charges.short_mm[universe]
+            + sums.future[:, universe] * charges.basis_mm[universe]
+            + crowded[:, universe] * charges.concentration_mm[universe]
+        )
+    return required

@@ -1,0 +1,194 @@
+"""Single orders: place, amend, cancel."""
+
+from holdfast.primitives.codec import Record
+from holdfast.primitives.reject import Code, RejectedError
+from holdfast.protocol.block import BlockContext
+from holdfast.protocol.book import handlers as book
+from holdfast.protocol.book.state import FLAG_QUOTE, FLAG_REDUCE_ONLY, ORDERS, Order
+from holdfast.protocol.instruments.state import INSTRUMENTS, Instrument
+from holdfast.protocol.margin import handlers as margin
+from holdfast.protocol.margin.rules import check_not_frozen
+from holdfast.protocol.trading import rules
+from holdfast.protocol.trading.handlers.matching import Matched, Taker, cancel, check_liquidity, match
+from holdfast.protocol.trading.messages import (
+    AmendOrder,
+    CancelAll,
+    Cancelled,
+    CancelOrder,
+    OrderAmended,
+    OrderCancelled,
+    OrderPlaced,
+    PlaceOrder,
+    SelfTrade,
+    TimeInForce,
+)
+from holdfast.protocol.trading.params import TRADING_PARAMS
+from holdfast.state.draft import Draft
+
+Events = tuple[Record, ...]
+
+
+def place_order(draft: Draft, block: BlockContext, account_id: int, order: PlaceOrder) -> Events:
+    """Match an order against its book and rest the remainder; judge the account's end state.
+
+    Refuses: everything that `rules.check_tradable`, `check_size_and_price`, `check_flags`, `check_room` and margin's
+    `check_initial` refuse, and ACCOUNT_IN_LIQUIDATION, REDUCE_ONLY_WOULD_INCREASE, POST_ONLY_WOULD_CROSS,
+    FOK_NOT_FILLED, NO_LIQUIDITY.
+    """
+    check_not_frozen(draft, account_id)
+    before = margin.remember(draft, account_id)
+    events = execute_order(draft, block, account_id, order)
+    margin.check_initial(draft, account_id, before)
+    return events
+
+
+def execute_order(draft: Draft, block: BlockContext, account_id: int, order: PlaceOrder) -> Events:
+    """Place an order without judging the taker's margin: for `place_order`, and for a liquidation's hedge."""
+    instrument_id = order.instrument_id
+    instrument = rules.check_tradable(draft, instrument_id, block.time_ms, reduce_only=order.reduce_only)
+    line = rules.get_line(draft, instrument_id)
+    rules.check_flags(order)
+    params, array = draft[TRADING_PARAMS][0], rules.get_array(draft)
+    is_market = order.price_ticks == 0
+    limit = (
+        rules.compute_market_limit_ticks(params, array, line, instrument, order.side)
+        if is_market
+        else order.price_ticks
+    )
+    rules.check_size_and_price(params, array, instrument, order.lots, limit)
+    rules.check_position_room(draft, account_id, instrument_id)
+    lots = order.lots
+    if order.reduce_only:
+        lots = min(lots, rules.compute_reducing_lots(draft, account_id, instrument_id, order.side))
+        if lots == 0:
+            raise RejectedError(Code.REDUCE_ONLY_WOULD_INCREASE, instrument_id=instrument_id)
+    if order.post_only and rules.would_cross(draft, instrument_id, order.side, limit):
+        raise RejectedError(Code.POST_ONLY_WOULD_CROSS, price_ticks=limit)
+    order_id = book.take_number(draft)
+    taker = Taker(account_id, rules.get_family(draft, account_id), order_id, order.side, limit, order.self_trade)
+    matched = match(draft, block, instrument, instrument_id, taker, lots)
+    if is_market:
+        check_liquidity(matched, lots)
+    if order.time_in_force == TimeInForce.FILL_OR_KILL and matched.open_lots:
+        raise RejectedError(Code.FOK_NOT_FILLED, open_lots=matched.open_lots)
+    may_rest = order.time_in_force == TimeInForce.GOOD_TILL_CANCELLED and not is_market
+    rested = matched.open_lots if may_rest and not matched.is_stopped else 0
+    if rested:
+        rules.check_room(draft, account_id, instrument_id, order.side)
+        flags = FLAG_REDUCE_ONLY if order.reduce_only else 0
+        resting = Order(account_id, instrument_id, order.side, limit, rested, order_id, flags, order.client_id)
+        margin.add_order(draft, order_id, resting, instrument)
+    placed = OrderPlaced(
+        order_id,
+        account_id,
+        instrument_id,
+        order.side,
+        limit,
+        lots - matched.open_lots,
+        rested,
+        order.client_id,
+    )
+    return (placed, *matched.events, *_dropped(order_id, account_id, matched, rested))
+
+
+def amend_order(draft: Draft, block: BlockContext, account_id: int, command: AmendOrder) -> Events:
+    """Change an order; a new price or a larger size sends it to the back, and it may then trade at once.
+
+    Refuses: ORDER_UNKNOWN, ORDER_NOT_YOURS, AMEND_NO_CHANGE, and what placing it anew would refuse.
+    """
+    check_not_frozen(draft, account_id)
+    order = rules.get_own_order(draft, account_id, draft[ORDERS].get(command.order_id), command.order_id)
+    if order.flags & FLAG_QUOTE:
+        raise RejectedError(Code.ORDER_NOT_YOURS, order_id=command.order_id, mend="replace a quote by a mass quote")
+    if (command.price_ticks, command.lots) == (order.price_ticks, order.lots):
+        raise RejectedError(Code.AMEND_NO_CHANGE, order_id=command.order_id)
+    reduce_only = bool(order.flags & FLAG_REDUCE_ONLY)
+    shrinks = command.price_ticks == order.price_ticks and command.lots < order.lots
+    instrument = rules.check_tradable(
+        draft, order.instrument_id, block.time_ms, reduce_only=reduce_only or shrinks
+    )
+    rules.check_size_and_price(
+        draft[TRADING_PARAMS][0], rules.get_array(draft), instrument, command.lots, command.price_ticks
+    )
+    if shrinks:
+        margin.shrink_order(draft, command.order_id, order, instrument, command.lots)
+        return (OrderAmended(command.order_id, order.price_ticks, 0, command.lots),)
+    before = margin.remember(draft, account_id)
+    events = _requeue(draft, block, instrument, command, order, reduce_only=reduce_only)
+    margin.check_initial(draft, account_id, before)
+    return events
+
+
+def cancel_order(draft: Draft, account_id: int, command: CancelOrder) -> Events:
+    """Take one order back. Refuses: ORDER_UNKNOWN, ORDER_NOT_YOURS."""
+    rules.get_own_order(draft, account_id, draft[ORDERS].get(command.order_id), command.order_id)
+    return (cancel(draft, command.order_id, Cancelled.BY_OWNER),)
+
+
+def cancel_all(draft: Draft, account_id: int, command: CancelAll, reason: Cancelled = Cancelled.BY_OWNER) -> Events:
+    """Take every order of an account back, or those of one instrument."""
+    events: list[Record] = []
+    for order_id in book.get_open_orders(draft, account_id):
+        if command.instrument_id in (0, draft[ORDERS][order_id].instrument_id):
+            events.append(cancel(draft, order_id, reason))
+    return tuple(events)
+
+
+def cancel_instrument(draft: Draft, instrument_id: int) -> Events:
+    """Take every order of an instrument that has expired off its book."""
+    return tuple(
+        OrderCancelled(order_id, order.account_id, order.lots, Cancelled.EXPIRED)
+        for order_id, order in [
+            (order_id, draft[ORDERS][order_id])
+            for side in (0, 1)
+            for _, _, order_id in book.get_entries(draft, instrument_id, side)
+        ]
+        if cancel(draft, order_id, Cancelled.EXPIRED)
+    )
+
+
+def _requeue(
+    draft: Draft, block: BlockContext, instrument: Instrument, command: AmendOrder, order: Order, *, reduce_only: bool
+) -> Events:
+    account_id, order_id = order.account_id, command.order_id
+    margin.remove_order(draft, order_id)
+    lots = command.lots
+    if reduce_only:
+        lots = min(lots, rules.compute_reducing_lots(draft, account_id, order.instrument_id, order.side))
+        if lots == 0:
+            raise RejectedError(Code.REDUCE_ONLY_WOULD_INCREASE, instrument_id=order.instrument_id)
+    rules.check_position_room(draft, account_id, order.instrument_id)
+    family = rules.get_family(draft, account_id)
+    taker = Taker(account_id, family, order_id, order.side, command.price_ticks, SelfTrade.CANCEL_RESTING)
+    matched = match(draft, block, instrument, order.instrument_id, taker, lots)
+    rested = 0 if matched.is_stopped else matched.open_lots
+    if rested:
+        rules.check_room(draft, account_id, order.instrument_id, order.side)
+        priority = book.take_number(draft)
+        resting = Order(
+            account_id,
+            order.instrument_id,
+            order.side,
+            command.price_ticks,
+            rested,
+            priority,
+            order.flags,
+            order.client_id,
+        )
+        margin.add_order(draft, order_id, resting, instrument)
+    amended = OrderAmended(order_id, command.price_ticks, lots - matched.open_lots, rested)
+    return (amended, *matched.events, *_dropped(order_id, account_id, matched, rested))
+
+
+def _dropped(order_id: int, account_id: int, matched: Matched, rested: int) -> Events:
+    """Say what of an incoming order neither filled nor rested."""
+    lots = matched.open_lots - rested
+    if lots == 0:
+        return ()
+    reason = Cancelled.FILL_LIMIT if matched.is_stopped else Cancelled.IMMEDIATE
+    return (OrderCancelled(order_id, account_id, lots, reason),)
+
+
+def get_instrument(draft: Draft, instrument_id: int) -> Instrument:
+    """Return an instrument that an order stands in."""
+    return draft[INSTRUMENTS][instrument_id]

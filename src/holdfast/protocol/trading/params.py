@@ -1,0 +1,36 @@
+"""The fee schedule and the bounds of an order."""
+
+from typing import Final
+
+from holdfast.primitives.check import ensure
+from holdfast.primitives.codec import Record
+from holdfast.primitives.units import PPM
+from holdfast.protocol.limits import U64
+from holdfast.state.table import Table
+
+
+class TradingParams(Record):
+    """Fees are shares of the index value of the lots; an option's is capped at a share of its premium.
+
+    Of every trading fee `insurance_share_ppm` goes to the insurance fund, the rest to the treasury. A market order may
+    trade up to `market_band_ppm` of the index away from the mark. `min_notional_atoms` bounds an order from below.
+    """
+
+    maker_ppm: U64 = 100
+    taker_ppm: U64 = 300
+    option_cap_ppm: U64 = 125_000
+    insurance_share_ppm: U64 = 300_000
+    market_band_ppm: U64 = 20_000
+    min_notional_atoms: U64 = 1_000_000
+    protection_window_ms_max: U64 = 3_600_000
+
+
+TRADING_PARAMS: Final = Table[int, TradingParams]("trading params", ["u64"], TradingParams, tag=80)
+
+
+def check(params: TradingParams) -> None:
+    """Check the parameters against their hard bounds and each other."""
+    ensure(params.maker_ppm <= params.taker_ppm <= 5_000, "a maker never pays more than a taker, nor anyone over 0.5 %")
+    ensure(params.option_cap_ppm <= PPM, "a fee never exceeds the premium")
+    ensure(params.insurance_share_ppm <= PPM, "no more than a whole fee is given out")
+    ensure(1_000 <= params.market_band_ppm <= 200_000, "a market order's band stays in bounds")

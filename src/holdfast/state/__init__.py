@@ -1,0 +1,1 @@
+"""Keyed tables, copy-on-write drafts, the state root and its proofs, snapshots."""

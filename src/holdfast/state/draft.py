@@ -1,0 +1,165 @@
+"""Copy-on-write drafts over the committed state.
+
+A `Draft` holds a block's changes beside the untouched base. Inside it, `nested()` opens a draft in the draft: leaving it
+normally keeps its changes, leaving it by an exception drops them. Nesting costs a journal entry a write, and a read is
+never more than two lookups deep however far the nesting goes.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
+
+from holdfast.primitives.check import ensure
+from holdfast.state.table import Table
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Absent:
+    """Marks a key that a draft has not touched, as against one that it deleted."""
+
+
+_ABSENT: Final = _Absent()
+
+
+class Rows(Generic[K, V]):
+    """The committed rows of one table, with their keys kept in order."""
+
+    __slots__ = ("by_key", "ordered")
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.by_key: dict[K, V] = {}
+        self.ordered: list[K] = []
+
+    def apply(self, changed: dict[K, V | None]) -> None:
+        """Take over a draft's changes."""
+        by_key, ordered = self.by_key, self.ordered
+        for key, value in changed.items():  # det-ok: each entry is independent of the others
+            if value is not None:
+                if key not in by_key:
+                    insort(ordered, key)  # type: ignore[type-var]
+                by_key[key] = value
+            elif key in by_key:
+                del by_key[key]
+                del ordered[bisect_left(ordered, key)]  # type: ignore[type-var]
+
+
+class DraftTable(Generic[K, V]):
+    """One table as a draft sees it."""
+
+    __slots__ = ("_base", "_changed", "_journal", "_rows", "get_base")
+
+    def __init__(self, rows: Rows[K, V], journal: list[tuple[dict[object, object], object, object]]) -> None:
+        """Lay an empty set of changes over committed rows."""
+        self._rows = rows
+        self._base = rows.by_key
+        self._changed: dict[K, V | None] = {}
+        self._journal = journal
+        self.get_base = rows.by_key.get
+
+    def get(self, key: K) -> V | None:
+        """Return the value at a key, or None."""
+        value = self._changed.get(key, _ABSENT)
+        if value is _ABSENT:
+            return self._base.get(key)
+        return cast("V | None", value)
+
+    def __getitem__(self, key: K) -> V:
+        """Return the value at a key that must be there."""
+        value = self.get(key)
+        ensure(value is not None, "a row that is read without asking exists")
+        return cast("V", value)
+
+    def __contains__(self, key: K) -> bool:
+        """Return whether a key has a value."""
+        return self.get(key) is not None
+
+    def put(self, key: K, value: V) -> None:
+        """Write a value."""
+        changed = self._changed
+        self._journal.append((cast("dict[object, object]", changed), key, changed.get(key, _ABSENT)))
+        changed[key] = value
+
+    def delete(self, key: K) -> None:
+        """Remove a key that has a value."""
+        changed = self._changed
+        self._journal.append((cast("dict[object, object]", changed), key, changed.get(key, _ABSENT)))
+        changed[key] = None
+
+    def keys(self) -> list[K]:
+        """Return the keys in order; the list is shared and must not be changed."""
+        base, ordered = self._base, self._rows.ordered
+        added = [key for key, value in self._changed.items() if value is not None and key not in base]
+        removed = {key: True for key, value in self._changed.items() if value is None and key in base}
+        if not added and not removed:
+            return ordered
+        kept = [key for key in ordered if key not in removed] if removed else list(ordered)
+        kept.extend(added)
+        kept.sort()  # type: ignore[type-var]
+        return kept
+
+    def items(self) -> Iterator[tuple[K, V]]:
+        """Yield keys and values in the order of the keys."""
+        for key in list(self.keys()):
+            value = self.get(key)
+            if value is not None:
+                yield key, value
+
+    def changes(self) -> dict[K, V | None]:
+        """Return what the draft holds beside the base: None where it deletes."""
+        return self._changed
+
+
+class Draft(dict[Table[object, object], DraftTable[object, object]]):
+    """All tables with one block's changes. `draft[TABLE]` is the table; nothing reaches the base before a commit."""
+
+    __slots__ = ("_depth", "_journal")
+
+    def __init__(self, rows: dict[Table[object, object], Rows[object, object]]) -> None:
+        """Open a draft over committed rows."""
+        self._journal: list[tuple[dict[object, object], object, object]] = []
+        self._depth = 0
+        super().__init__({table: DraftTable(rows[table], self._journal) for table in rows})
+
+    if TYPE_CHECKING:
+
+        def __getitem__(self, table: Table[K, V]) -> DraftTable[K, V]:  # type: ignore[override]
+            """Return one table of the draft."""
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """Open a draft in the draft: kept on a normal exit, dropped on an exception."""
+        mark = self.mark()
+        try:
+            yield
+        except BaseException:
+            self.drop(mark)
+            raise
+        self.keep()
+
+    def mark(self) -> int:
+        """Open a nested draft by hand; close it with `keep` or `drop`."""
+        self._depth += 1
+        return len(self._journal)
+
+    def keep(self) -> None:
+        """Keep the innermost nested draft's changes."""
+        self._depth -= 1
+        if self._depth == 0:
+            self._journal.clear()
+
+    def drop(self, mark: int) -> None:
+        """Undo everything since a mark and close that nested draft."""
+        journal = self._journal
+        for changed, key, before in reversed(journal[mark:]):
+            if before is _ABSENT:
+                del changed[key]
+            else:
+                changed[key] = before
+        del journal[mark:]
+        self._depth -= 1
+        if self._depth == 0:
+            journal.clear()

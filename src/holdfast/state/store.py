@@ -1,0 +1,104 @@
+"""The committed state: every table's rows, and the tree that commits to them."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, cast
+
+from holdfast.primitives.check import ensure
+from holdfast.primitives.reject import Malformed
+from holdfast.state.draft import Draft, Rows
+from holdfast.state.proof import Proof
+from holdfast.state.table import Table
+from holdfast.state.tree import StateTree, TreePlan
+
+
+class Sealed(NamedTuple):
+    """A draft that takes no more writes: its changed rows as bytes, and the root that they lead to."""
+
+    draft: Draft
+    changes: tuple[tuple[bytes, bytes | None], ...]
+    plan: TreePlan
+    root: bytes
+
+
+class State:
+    """The rows of one committed height. It changes in `commit` alone."""
+
+    def __init__(self, tables: Iterable[Table[object, object]]) -> None:
+        """Start with empty tables."""
+        self.tables = tuple(tables)
+        self._rows: dict[Table[object, object], Rows[object, object]] = {table: Rows() for table in self.tables}
+        self._by_tag = {table.tag: table for table in self.tables if table.tag is not None}
+        ensure(
+            len(self._by_tag) == sum(table.tag is not None for table in self.tables),
+            "no two tables share a tag",
+        )
+        self._tree = StateTree()
+
+    @property
+    def root(self) -> bytes:
+        """Return the root of the committed rows."""
+        return self._tree.root
+
+    def draft(self) -> Draft:
+        """Open a draft over the committed rows; it is also the way to read them."""
+        return Draft(self._rows)
+
+    def seal(self, draft: Draft) -> Sealed:
+        """Compute the root that a draft leads to, leaving the committed rows untouched."""
+        changes = tuple(_encoded_changes(self.tables, draft))
+        plan = self._tree.plan(changes)
+        return Sealed(draft, changes, plan, plan.root)
+
+    def commit(self, sealed: Sealed) -> None:
+        """Make a sealed draft the committed rows."""
+        for table in self.tables:
+            changed = sealed.draft[table].changes()
+            if changed:
+                self._rows[table].apply(changed)
+        self._tree.apply(sealed.plan)
+
+    def prove(self, table: Table[object, object], key: object) -> Proof:
+        """Return a proof of what the root says about a key."""
+        return self._tree.prove(table.encode_key(key))
+
+    def export(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every row of the root as bytes, in the order of the keys' bytes."""
+        for tag in sorted(self._by_tag):
+            table = self._by_tag[tag]
+            rows = self._rows[table]
+            for key in rows.ordered:
+                yield table.encode_key(key), table.encode_value(rows.by_key[key])
+
+    def load(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        """Fill an empty state with exported rows; derived tables are the caller's to rebuild.
+
+        Refuses: Malformed, for an unknown table or bytes that are not canonical.
+        """
+        changes: list[tuple[bytes, bytes | None]] = []
+        draft = self.draft()
+        for key_bytes, value_bytes in entries:
+            table = self._by_tag.get(key_bytes[0]) if key_bytes else None
+            if table is None:
+                message = "a row of an unknown table"
+                raise Malformed(message)
+            draft[table].put(table.decode_key(key_bytes), table.decode_value(value_bytes))
+            changes.append((key_bytes, value_bytes))
+        plan = self._tree.plan(changes)
+        self.commit(Sealed(draft, tuple(changes), plan, plan.root))
+
+
+def _encoded_changes(
+    tables: tuple[Table[object, object], ...], draft: Draft
+) -> Iterator[tuple[bytes, bytes | None]]:
+    for table in tables:
+        if table.tag is None:
+            continue
+        rows = draft[table]
+        encode_key, encode_value, committed = table.encode_key, table.encode_value, rows.get_base
+        changed = rows.changes()
+        for key in sorted(changed):  # type: ignore[type-var]
+            value = changed[key]
+            before = committed(key)
+            if value is before or value == before:
+                continue
+            yield encode_key(key), None if value is None else encode_value(cast("object", value))

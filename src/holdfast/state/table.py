@@ -1,0 +1,84 @@
+"""A keyed table: how its keys and values become bytes. Tables iterate by key, never by insertion."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, Literal, TypeVar, cast
+
+from holdfast.primitives import codec
+from holdfast.primitives.check import ensure
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+Part = Literal["u64", "b32"]
+
+VALUE_BYTES_MAX: Final = 64 * 1024
+_WIDTH: Final = {"u64": 8, "b32": 32}
+
+
+class Table(Generic[K, V]):
+    """The declaration of one table.
+
+    `tag` is the first byte of every key in the state root; a derived table has none, is not in the root, and is
+    rebuilt from the primary ones. Keys are non-negative integers below 2**64, 32-byte strings, or tuples of these, so
+    that Python's order of keys is the order of their bytes. Values are immutable; None means absent.
+    """
+
+    __slots__ = ("_decoder", "decode_key", "encode_key", "encode_value", "name", "parts", "raw", "tag")
+
+    def __init__(self, name: str, parts: Sequence[Part], value: type[V], *, tag: int | None, raw: bool = False) -> None:
+        """Declare a table; `raw` values are bytes that stand for themselves."""
+        self.name = name
+        self.tag = tag
+        self.parts: tuple[Part, ...] = tuple(parts)
+        self.raw = raw
+        self.encode_key: Callable[[K], bytes] = _key_encoder(tag or 0, self.parts)
+        self.decode_key: Callable[[bytes], K] = _key_decoder(self.parts)
+        self.encode_value: Callable[[V], bytes] = cast("Callable[[V], bytes]", bytes) if raw else codec.encode
+        self._decoder = None if raw or tag is None else codec.Decoder(value, max_bytes=VALUE_BYTES_MAX)
+
+    def decode_value(self, data: bytes) -> V:
+        """Return the value behind its canonical bytes.
+
+        Refuses: Malformed, for bytes that would not encode to themselves.
+        """
+        if self._decoder is None:
+            ensure(self.raw, "only tables in the root are decoded")
+            return cast("V", data)
+        return self._decoder.decode(data)
+
+    def __repr__(self) -> str:
+        """Return the table's name."""
+        return f"<table {self.name}>"
+
+
+def _key_encoder(tag: int, parts: tuple[Part, ...]) -> Callable[[K], bytes]:
+    prefix = bytes([tag])
+    if parts == ("u64",):
+        return cast("Callable[[K], bytes]", lambda key: prefix + key.to_bytes(8, "big"))
+    if parts == ("u64", "u64"):
+        return cast("Callable[[K], bytes]", lambda key: prefix + (key[0] << 64 | key[1]).to_bytes(16, "big"))
+    if parts == ("b32",):
+        return cast("Callable[[K], bytes]", lambda key: prefix + key)
+
+    def encode_parts(key: K) -> bytes:
+        pieces = [prefix]
+        for part, piece in zip(parts, cast("tuple[int | bytes, ...]", key), strict=True):
+            pieces.append(piece.to_bytes(8, "big") if isinstance(piece, int) else piece)
+            ensure(len(pieces[-1]) == _WIDTH[part], "each part of a key has its width")
+        return b"".join(pieces)
+
+    return encode_parts
+
+
+def _key_decoder(parts: tuple[Part, ...]) -> Callable[[bytes], K]:
+    def decode_parts(data: bytes) -> K:
+        pieces: list[int | bytes] = []
+        start = 1
+        for part in parts:
+            piece = data[start : start + _WIDTH[part]]
+            pieces.append(int.from_bytes(piece, "big") if part == "u64" else piece)
+            start += _WIDTH[part]
+        ensure(start == len(data), "a key has exactly its parts")
+        return cast("K", pieces[0] if len(pieces) == 1 else tuple(pieces))
+
+    return decode_parts
