@@ -3,6 +3,7 @@
 //! Python keeps the state and owns every decision; a kernel is handed what it needs and returns what it computed.
 
 mod ed25519;
+mod hash;
 mod msgpack;
 mod tree;
 
@@ -11,6 +12,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ed25519::register(module)?;
+    hash::register(module)?;
     msgpack::register(module)?;
     tree::register(module)
 }

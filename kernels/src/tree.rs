@@ -11,23 +11,14 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
-use sha2::{Digest, Sha256};
 
-type Hash = [u8; 32];
+use crate::hash::{sha256, Hash};
 
 const EMPTY: Hash = [0; 32];
 const TIER_LEVELS: u32 = 4;
 const CELL_BYTES: usize = 33;
 const ENTRY_BYTES: usize = 64;
 const DEPTH_MAX: u32 = 20;
-
-fn sha256(parts: &[&[u8]]) -> Hash {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update(part);
-    }
-    hasher.finalize().into()
-}
 
 /// What a subtree holds, and its hash.
 #[derive(Clone, Copy)]

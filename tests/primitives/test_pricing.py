@@ -141,7 +141,7 @@ def test_future__as_a_call_without_strike__is_the_forward() -> None:
 
 def test_rows__without_shock__are_zero() -> None:
     slices, options, grid = pricing._golden_inputs()
-    calm = Grid(*(column * 0 for column in grid[:3]), grid.dampen_ppm * 0 + 1_000_000)
+    calm = Grid(*(column * 0 for column in grid))._replace(dampen_ppm=grid.dampen_ppm * 0 + 1_000_000)
     rows = pricing.compute_rows(slices, options, calm, pricing.compute_marks(slices, options).mark_e8)
     assert not rows.any()
 
@@ -229,7 +229,7 @@ def test_expired_and_still__options_are_worth_their_intrinsic_value() -> None:
         for is_call, sign in ((1, 1), (0, -1)):
             marks = pricing.compute_marks(make_slices(**change), make_options(STRIKES_E8, is_call))
             assert np.array_equal(marks.mark_e8, np.maximum(sign * (FORWARD_E8 - STRIKES_E8), 0))
-            assert not (marks.iv_ppm.any() or marks.gamma_e12.any() or marks.vega_e8.any() or marks.theta_e8.any())
+            assert not np.concatenate([marks.iv_ppm, marks.gamma_e12, marks.vega_e8, marks.theta_e8]).any()
 
 
 def test_extreme_inputs__at_the_edges_of_the_domain__give_bounded_integers() -> None:

@@ -92,10 +92,10 @@ def columns_of(cases: list[Case]) -> tuple[Slices, Options, Grid]:
     """Give each case its own slice, grid and option; one lot is 100 coins, so that an atom is a unit of the mark."""
     column = {name: np.array([getattr(case, name) for case in cases], dtype=np.int64) for name in Case._fields}
     index = np.arange(len(cases), dtype=np.int64)
-    slices = Slices(*(column[name] for name in Slices._fields if name != "grid_index"), grid_index=index)
+    slices = Slices(**{name: column[name] for name in Slices._fields if name != "grid_index"}, grid_index=index)
     options = Options(index, column["strike_e8"], column["is_call"], np.full(len(cases), 10**10, dtype=np.int64))
-    shocks = [column[name].reshape(-1, 1) for name in ("spot_ppm", "vol_ppm", "rho_shift_ppm")]
-    return slices, options, Grid(*shocks, dampen_ppm=np.full((len(cases), 1), 10**6, dtype=np.int64))
+    shocks = {name: column[name].reshape(-1, 1) for name in ("spot_ppm", "vol_ppm", "rho_shift_ppm")}
+    return slices, options, Grid(**shocks, dampen_ppm=np.full((len(cases), 1), 10**6, dtype=np.int64))
 
 
 @pytest.fixture(autouse=True)

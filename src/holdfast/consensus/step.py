@@ -203,7 +203,7 @@ def step(state: State, event: Event) -> Transition:
     if state.decided:
         return state, ()
     state, effects = _take(state, event)
-    while (fired := _first_to_fire(state)) is not None:
+    while not state.decided and (fired := _first_to_fire(state)) is not None:
         state = fired[0]
         effects += fired[1]
     return state, effects

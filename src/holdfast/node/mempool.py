@@ -46,7 +46,7 @@ class Mempool:
 
     def reap(self, bytes_max: int) -> tuple[bytes, ...]:
         """Return the oldest transactions up to a size, leaving them in place."""
-        chosen = []
+        chosen: list[bytes] = []
         total = 0
         for waiting in self._waiting.values():
             total += len(waiting.tx)

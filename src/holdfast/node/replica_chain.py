@@ -167,10 +167,13 @@ class Chain:
         return Block(header, chosen, evidence, commit)
 
     def judge(self, block: Block, block_hash: bytes) -> str:
-        """Return why a proposed block is invalid at the next height, or an empty string. Judged once for each hash."""
+        """Return why a proposed block is invalid at the next height, or an empty string. Judged once for each hash.
+
+        The block has passed `check_body`, so the hash covers all of it: a verdict holds for every copy.
+        """
         fault = self._verdicts.get(block_hash)
         if fault is None:
-            fault = check_body(block) or self._check_header(block.header) or self._check_contents(block)
+            fault = self._check_header(block.header) or self._check_contents(block)
             if not fault and not self._app.process_proposal(self._request(block, block_hash)):
                 fault = "the application refuses it"
             if len(self._verdicts) >= _VERDICTS_MAX:
@@ -278,6 +281,7 @@ class Chain:
         """Take a verified precommit for the tip's block, extension included, that came after the decision."""
         if vote.round == self._last_round():
             self.last_votes.setdefault(vote.validator_index, vote)
+            self._sound_extensions.add(vote.validator_index)
 
     def trust_extensions(self, votes: Sequence[Vote]) -> None:
         """Note that the extensions of these precommits for the tip were verified when they came."""
@@ -290,6 +294,15 @@ class Chain:
             stored = self.store.load(height + 1)
             known = None if stored is None else decode_block(stored.data).header.app_hash
         return known
+
+    def block_hash_at(self, height: int) -> bytes | None:
+        """Return the hash of a kept block."""
+        stored = self.store.load(height)
+        return None if stored is None else header_hash(decode_block(stored.data).header)
+
+    def is_empty(self) -> bool:
+        """Tell whether neither the disk nor the application holds a block."""
+        return self.store.last == 0 and not self._env.disk.read("chain") and self._app.info().height == 0
 
     # Parts of requests
 

@@ -3,14 +3,35 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from holdfast.consensus.messages import SignDomains, make_sign_domains
 from holdfast.consensus.step import Timeouts
 from holdfast.node.application import Application
 from holdfast.node.ports import Clock, Disk, Network, Signer
+from holdfast.primitives.codec import Decoder, encode
 from holdfast.primitives.crypto import sha256
 
 LogLine = Callable[[str, dict[str, int | str]], None]
+
+
+class Token(NamedTuple):
+    """What a timer was set for. `session` tells a restarted replica's timers from those of the one before."""
+
+    name: str
+    session: int
+    height: int
+    step: int = 0
+    round: int = 0
+
+
+_TOKEN_DECODER: Final = Decoder(Token, max_bytes=64, max_depth=2, max_items=8)
+
+
+def read_token(data: bytes) -> Token:
+    """Return the token that `Environment.set_timer` made."""
+    token: Token = _TOKEN_DECODER.decode(data)
+    return token
 
 
 class HaltError(Exception):
@@ -47,7 +68,7 @@ class ReplicaConfig:
     state_sync_attempts_max: int = 8
 
 
-def _no_log(_event: str, _fields: dict[str, int | str]) -> None:
+def no_log(_event: str, _fields: dict[str, int | str]) -> None:
     """Log nowhere."""
 
 
@@ -63,16 +84,22 @@ class Environment:
     network: Network
     disk: Disk
     signer: Signer
-    log: LogLine = _no_log
+    log: LogLine = no_log
     counters: Counter[str] = field(default_factory=Counter)
     domains: SignDomains = field(init=False)
+    session: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """Derive the sign domains once."""
+        """Derive the sign domains and the session once."""
         domains = make_sign_domains(self.chain.chain_id, sha256(self.chain.genesis))
         object.__setattr__(self, "domains", domains)
+        object.__setattr__(self, "session", self.clock.now_ms())
 
     def count(self, event: str, **fields: int | str) -> None:
         """Count an event and log it in one line."""
         self.counters[event] += 1
         self.log(event, {"validator": self.index, **fields})
+
+    def set_timer(self, name: str, delay_ms: int, height: int, step: int = 0, round_number: int = 0) -> None:
+        """Ask the clock to come back."""
+        self.clock.set_timer(delay_ms, encode(Token(name, self.session, height, step, round_number)))

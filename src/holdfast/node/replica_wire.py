@@ -43,10 +43,11 @@ class TxsMessage(Record):
 
 
 class StatusMessage(Record):
-    """How far the sender is, and the first block that it still has."""
+    """How far the sender is, the first block that it still has, and whether it asks for the same."""
 
     height: HeightNumber
     first: HeightNumber
+    wants_reply: bool
 
 
 class CommitNotice(Record):

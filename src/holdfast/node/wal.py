@@ -29,7 +29,7 @@ _BLOCK: Final = b"b"
 _POLKA: Final = b"l"
 
 _PROPOSAL_DECODER: Final = Decoder(Proposal, max_bytes=1024, max_depth=2, max_items=16)
-_POLKA_DECODER: Final = Decoder(
+_POLKA_DECODER: Final[Decoder[tuple[Vote, ...]]] = Decoder(
     Annotated[tuple[Vote, ...], Meta(max_length=limits.VALIDATORS_MAX)],
     max_bytes=limits.VALIDATORS_MAX * 512,
     max_depth=3,
@@ -166,7 +166,7 @@ def _take(signed: Signed, kind: bytes, data: bytes) -> Signed:
     if kind == _BLOCK:
         return signed._replace(blocks=(*signed.blocks, data))
     if kind == _POLKA:
-        polka: tuple[Vote, ...] = _POLKA_DECODER.decode(data)
+        polka = _POLKA_DECODER.decode(data)
         if all(map(is_well_formed_vote, polka)):
             return signed._replace(polka=polka)
     raise Malformed("entry kind")

@@ -5,7 +5,7 @@ for canonical headers within bounds of depth and width, then decoded, then encod
 byte strings never mean the same record. The verdict does not depend on the caller's depth of stack.
 """
 
-from typing import Any, Final, Generic, TypeVar, dataclass_transform, overload
+from typing import Final, Generic, TypeVar, dataclass_transform, overload
 
 import msgspec
 
@@ -64,7 +64,9 @@ class Decoder(Generic[T]):
         self, type_: object, *, max_bytes: int, max_depth: int = DEPTH_MAX, max_items: int = ITEMS_MAX
     ) -> None: ...
 
-    def __init__(self, type_: Any, *, max_bytes: int, max_depth: int = DEPTH_MAX, max_items: int = ITEMS_MAX) -> None:
+    def __init__(
+        self, type_: object, *, max_bytes: int, max_depth: int = DEPTH_MAX, max_items: int = ITEMS_MAX
+    ) -> None:
         """Prepare for one type and its bounds: bytes, levels of nested arrays, and items in all."""
         self._decode = msgspec.msgpack.Decoder(type_).decode
         self._bytes_max = max_bytes
@@ -85,7 +87,7 @@ class Decoder(Generic[T]):
         try:
             value: T = self._decode(data)
         # A RecursionError or MemoryError is a fault of this replica and passes through: it halts, it refuses nothing.
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.DecodeError as error:
             raise Malformed(_explain(error)) from None
         if _encoder.encode(value) != data:
             message = "not the canonical encoding of its value"

@@ -4,13 +4,6 @@ Why: "valid" is not one predicate among Ed25519 libraries, and replicas that dis
 ZIP-215, in one pinned implementation, and signatures are checked one by one, never by a batch equation.
 """
 
-from hashlib import sha256 as _sha256
-
-from holdfast._kernels import is_acceptable_key, verify, verify_many
+from holdfast._kernels import is_acceptable_key, sha256, verify, verify_many
 
 __all__ = ["is_acceptable_key", "sha256", "verify", "verify_many"]
-
-
-def sha256(data: bytes) -> bytes:
-    """Return the SHA-256 of some bytes."""
-    return _sha256(data).digest()

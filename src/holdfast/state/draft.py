@@ -116,12 +116,13 @@ class DraftTable(Generic[K, V]):
 class Draft(dict[Table[object, object], DraftTable[object, object]]):
     """All tables with one block's changes. `draft[TABLE]` is the table; nothing reaches the base before a commit."""
 
-    __slots__ = ("_depth", "_journal")
+    __slots__ = ("_depth", "_journal", "_rows")
 
     def __init__(self, rows: dict[Table[object, object], Rows[object, object]]) -> None:
         """Open a draft over committed rows."""
         self._journal: list[tuple[dict[object, object], object, object]] = []
         self._depth = 0
+        self._rows = rows
         super().__init__({table: DraftTable(rows[table], self._journal) for table in rows})
 
     if TYPE_CHECKING:
@@ -163,3 +164,11 @@ class Draft(dict[Table[object, object], DraftTable[object, object]]):
         self._depth -= 1
         if self._depth == 0:
             journal.clear()
+
+    def shadow(self) -> "Draft":
+        """Return a draft of the same primary rows with every derived table empty, for rebuilding them to compare."""
+        copy = Draft({table: self._rows[table] if table.tag is not None else Rows() for table in self._rows})
+        for table in self._rows:
+            if table.tag is not None:
+                copy[table].changes().update(self[table].changes())
+        return copy

@@ -61,6 +61,15 @@ class State:
         """Return a proof of what the root says about a key."""
         return self._tree.prove(table.encode_key(key))
 
+    def look_up(self, key_bytes: bytes) -> tuple[bytes | None, Proof]:
+        """Return the bytes of a row by its key's bytes, with the proof of what the root says about it."""
+        table = self._by_tag.get(key_bytes[0]) if key_bytes else None
+        value: bytes | None = None
+        if table is not None and len(key_bytes) == table.key_bytes:
+            row = self._rows[table].by_key.get(table.decode_key(key_bytes))
+            value = None if row is None else table.encode_value(row)
+        return value, self._tree.prove(key_bytes)
+
     def export(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every row of the root as bytes, in the order of the keys' bytes."""
         for tag in sorted(self._by_tag):

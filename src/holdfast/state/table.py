@@ -23,7 +23,7 @@ class Table(Generic[K, V]):
     that Python's order of keys is the order of their bytes. Values are immutable; None means absent.
     """
 
-    __slots__ = ("_decoder", "decode_key", "encode_key", "encode_value", "name", "parts", "raw", "tag")
+    __slots__ = ("_decoder", "decode_key", "encode_key", "encode_value", "key_bytes", "name", "parts", "raw", "tag")
 
     def __init__(self, name: str, parts: Sequence[Part], value: type[V], *, tag: int | None, raw: bool = False) -> None:
         """Declare a table; `raw` values are bytes that stand for themselves."""
@@ -31,6 +31,7 @@ class Table(Generic[K, V]):
         self.tag = tag
         self.parts: tuple[Part, ...] = tuple(parts)
         self.raw = raw
+        self.key_bytes = 1 + sum(_WIDTH[part] for part in self.parts)
         self.encode_key: Callable[[K], bytes] = _key_encoder(tag or 0, self.parts)
         self.decode_key: Callable[[bytes], K] = _key_decoder(self.parts)
         self.encode_value: Callable[[V], bytes] = cast("Callable[[V], bytes]", bytes) if raw else codec.encode

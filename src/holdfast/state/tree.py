@@ -20,6 +20,7 @@ from holdfast.primitives.crypto import sha256
 from holdfast.state.proof import OtherLeaf, Proof
 
 EMPTY_ROOT: Final = bytes(32)
+DEPTH_MAX: Final = 20
 _HASH_BYTES: Final = 32
 
 
@@ -40,6 +41,7 @@ class StateTree:
 
     def __init__(self, depth: int = 14) -> None:
         """Start empty, caching the hashes of the top `depth` levels."""
+        ensure(1 <= depth <= DEPTH_MAX, "a tree caches a sensible number of levels")
         self._depth = depth
         self._pages = [
             page for page_bytes, number in _kernels.tree_shape(depth) for page in [bytes(page_bytes)] * number

@@ -93,6 +93,11 @@ def rotate_owner(draft: Draft, account_id: int, command: RotateOwner) -> OwnerRo
     return OwnerRotated(account_id, command.key)
 
 
+def count_sessions(draft: Draft, account_id: int) -> int:
+    """Return how many sessions an account has."""
+    return rules.get_account(draft, account_id).sessions
+
+
 def rebuild(draft: Draft) -> None:
     """Rebuild the index of owners."""
     for account_id, account in draft[ACCOUNTS].items():

@@ -4,8 +4,8 @@ from holdfast.primitives.codec import Record
 from holdfast.primitives.reject import Code, RejectedError
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book import handlers as book
-from holdfast.protocol.book.state import FLAG_QUOTE, FLAG_REDUCE_ONLY, ORDERS, Order
-from holdfast.protocol.instruments.state import INSTRUMENTS, Instrument
+from holdfast.protocol.book.state import FLAG_QUOTE, FLAG_REDUCE_ONLY, ORDERS, Order, Side
+from holdfast.protocol.instruments.state import Instrument
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.rules import check_not_frozen
 from holdfast.protocol.trading import rules
@@ -136,15 +136,8 @@ def cancel_all(draft: Draft, account_id: int, command: CancelAll, reason: Cancel
 
 def cancel_instrument(draft: Draft, instrument_id: int) -> Events:
     """Take every order of an instrument that has expired off its book."""
-    return tuple(
-        OrderCancelled(order_id, order.account_id, order.lots, Cancelled.EXPIRED)
-        for order_id, order in [
-            (order_id, draft[ORDERS][order_id])
-            for side in (0, 1)
-            for _, _, order_id in book.get_entries(draft, instrument_id, side)
-        ]
-        if cancel(draft, order_id, Cancelled.EXPIRED)
-    )
+    resting = [entry[2] for side in Side for entry in book.get_entries(draft, instrument_id, side)]
+    return tuple(cancel(draft, order_id, Cancelled.EXPIRED) for order_id in resting)
 
 
 def _requeue(
@@ -188,7 +181,3 @@ def _dropped(order_id: int, account_id: int, matched: Matched, rested: int) -> E
     reason = Cancelled.FILL_LIMIT if matched.is_stopped else Cancelled.IMMEDIATE
     return (OrderCancelled(order_id, account_id, lots, reason),)
 
-
-def get_instrument(draft: Draft, instrument_id: int) -> Instrument:
-    """Return an instrument that an order stands in."""
-    return draft[INSTRUMENTS][instrument_id]

@@ -1,0 +1,151 @@
+"""Which transactions may stand in a block, and in which order; each is decoded and verified once.
+
+The rules are the same for a mempool, a proposer and those who judge its proposal: a pure function of the committed state
+and the block. What execution alone can tell (margin, books) is not asked here.
+"""
+
+from typing import Final
+
+from holdfast.node.application import BlockRequest, ExtendedCommit, PrepareRequest
+from holdfast.primitives import codec, crypto
+from holdfast.primitives.crypto import sha256
+from holdfast.primitives.reject import Code, Malformed, RejectedError
+from holdfast.protocol import machine
+from holdfast.protocol.accounts.rules import compute_nonce_window, get_nonce_window
+from holdfast.protocol.accounts.state import NonceWindow
+from holdfast.protocol.chain import CHAIN, CLOCK
+from holdfast.protocol.limits import BLOCK_TXS_MAX, TX_BYTES_MAX
+from holdfast.protocol.machine import Admission
+from holdfast.protocol.messages import Domain, Envelope, MAGIC, command_domain
+from holdfast.protocol.oracle.messages import (
+    OracleCommit,
+    OracleVote,
+    decode_oracle_commit,
+    decode_report,
+    encode_oracle_commit,
+)
+from holdfast.protocol.staking.state import VALIDATORS
+from holdfast.state.draft import Draft
+
+_CACHE_MAX: Final = 65_536
+_EXTENSION_VERSION: Final = 1
+
+Windows = dict[tuple[int, bytes], NonceWindow]
+
+
+class Cache:
+    """Remembers, by a transaction's hash, what decoding and verifying it came to; bounded, oldest out first."""
+
+    def __init__(self, draft: Draft) -> None:
+        """Bind to one chain's domains."""
+        chain = draft[CHAIN][0]
+        self._domain = command_domain(chain.chain_id, chain.genesis_hash)
+        extension = Domain("extension", _EXTENSION_VERSION, chain.chain_id, chain.genesis_hash)
+        self._extension_domain = sha256(MAGIC + codec.encode(extension))
+        self._known: dict[bytes, Admission] = {}
+
+    def admit(self, tx: bytes) -> Admission:
+        """Return what `machine.admit_tx` returns, computed once a transaction."""
+        if len(tx) > TX_BYTES_MAX:
+            return Admission(None, Code.TX_TOO_LARGE)
+        key = sha256(tx)
+        known = self._known.get(key)
+        if known is None:
+            known = machine.admit_tx(self._domain, tx)
+            if len(self._known) >= _CACHE_MAX:
+                self._known.pop(next(iter(self._known)))
+            self._known[key] = known
+        return known
+
+    def check(self, draft: Draft, tx: bytes) -> tuple[int, str]:
+        """Judge one transaction against the committed state: form, signature, signer, nonce."""
+        admission = self.admit(tx)
+        if admission.envelope is None:
+            return admission.code, admission.detail
+        try:
+            _check_in_block(draft, admission.envelope, draft[CLOCK][0].time_ms, {})
+        except RejectedError as refusal:
+            return refusal.code, str(refusal)
+        return Code.OK, ""
+
+    def prepare(self, draft: Draft, request: PrepareRequest) -> tuple[bytes, ...]:
+        """Return the transactions of an honest block, within its bytes."""
+        first = encode_oracle_commit(self._read_commit(request.last_commit))
+        left = request.max_tx_bytes - len(first)
+        windows: Windows = {}
+        cancels: list[bytes] = []
+        others: list[bytes] = []
+        seen: dict[bytes, bool] = {}
+        for tx in request.txs:
+            envelope = self.admit(tx).envelope
+            if envelope is None or len(tx) > left or len(cancels) + len(others) >= BLOCK_TXS_MAX - 1:
+                continue
+            try:
+                _check_in_block(draft, envelope, request.time_ms, windows)
+            except RejectedError:
+                continue
+            left -= len(tx)
+            goes_first = machine.is_cancel(envelope) and envelope.signer not in seen
+            (cancels if goes_first else others).append(tx)
+            if not goes_first:
+                seen[envelope.signer] = True
+        return (first, *cancels, *others)
+
+    def is_proper(self, draft: Draft, request: BlockRequest) -> bool:
+        """Return whether a block is one that `prepare` could have returned for some mempool and commit."""
+        if not 0 < len(request.txs) <= BLOCK_TXS_MAX or not self._is_commit_proper(draft, request):
+            return False
+        windows: Windows = {}
+        envelopes: list[Envelope] = []
+        for tx in request.txs[1:]:
+            envelope = self.admit(tx).envelope
+            if envelope is None:
+                return False
+            try:
+                _check_in_block(draft, envelope, request.time_ms, windows)
+            except RejectedError:
+                return False
+            envelopes.append(envelope)
+        return machine.is_ordered(envelopes)
+
+    def _read_commit(self, commit: ExtendedCommit | None) -> OracleCommit:
+        """Keep the votes of a commit whose extension decodes; the engine has verified their signatures."""
+        if commit is None:
+            return OracleCommit(0, ())
+        votes = []
+        for vote in commit.votes:
+            if not vote.committed or not vote.extension:
+                continue
+            try:
+                decode_report(vote.extension)
+            except Malformed:
+                continue
+            votes.append(OracleVote(vote.validator_index, vote.extension, vote.extension_signature))
+        return OracleCommit(commit.round, tuple(votes))
+
+    def _is_commit_proper(self, draft: Draft, request: BlockRequest) -> bool:
+        """Check every signature of the oracle commit against this state's own validators."""
+        try:
+            commit = decode_oracle_commit(request.txs[0])
+        except Malformed:
+            return False
+        if request.height == 1:
+            return not commit.votes
+        items: list[tuple[bytes, bytes, bytes]] = []
+        previous = -1
+        for vote in commit.votes:
+            validator = draft[VALIDATORS].get(vote.validator_index)
+            if validator is None or vote.validator_index <= previous:
+                return False
+            previous = vote.validator_index
+            signed = codec.encode((request.height - 1, commit.round, vote.extension))
+            items.append((validator.public_key, self._extension_domain + signed, vote.signature))
+        return all(crypto.verify_many(items))
+
+
+def _check_in_block(draft: Draft, envelope: Envelope, now_ms: int, windows: Windows) -> None:
+    """Check a command as the block's next; `windows` are the nonces that the block has used so far."""
+    machine.authorize(draft, envelope, now_ms)
+    key = (envelope.account_id, envelope.signer)
+    before = windows.get(key) or get_nonce_window(draft, *key)
+    windows[key] = compute_nonce_window(before, envelope.nonce)

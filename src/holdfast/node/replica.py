@@ -1,0 +1,380 @@
+"""One validator: the shell around the step function, the chain and the application.
+
+    replica            entry points, dispatch, the mempool, and what happens between two heights
+    replica_env        shared settings, ports, counters
+    replica_rounds     the height in progress, and signing
+    replica_chain      blocks from judgement to commit, restart
+    replica_tip        the durable record of the chain's end
+    replica_catchup    a replica that is behind, by blocks
+    replica_statesync  a replica that is empty, by snapshot
+    replica_wire       messages
+
+Everything is synchronous: each entry point runs to its end, and effects leave through ports only. What a peer sends never
+raises: it is counted, logged in one line and dropped. A reason to stop halts this replica alone.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+
+from holdfast.consensus.messages import Vote
+from holdfast.consensus.step import Step
+from holdfast.consensus.validators import Validator, ValidatorSet
+from holdfast.node.application import Application, CheckTxResponse, ValidatorInfo
+from holdfast.node.evidence_pool import EvidencePool, proof_key
+from holdfast.node.mempool import Mempool
+from holdfast.node.ports import Clock, Disk, Network, Signer
+from holdfast.node.replica_catchup import CatchUp
+from holdfast.node.replica_chain import Chain
+from holdfast.node.replica_env import ChainConfig, Environment, HaltError, LogLine, ReplicaConfig, no_log, read_token
+from holdfast.node.replica_permit import SigningPermit
+from holdfast.node.replica_rounds import Decision, Rounds
+from holdfast.node.replica_statesync import StateSync
+from holdfast.node.replica_wire import (
+    TXS_BYTES_MAX,
+    TXS_COUNT_MAX,
+    BlockResponse,
+    BlocksRequest,
+    ChunkRequest,
+    ChunkResponse,
+    CommitNotice,
+    Message,
+    ProposalMessage,
+    SnapshotsRequest,
+    SnapshotsResponse,
+    StatusMessage,
+    TxsMessage,
+    decode_message,
+    encode_message,
+)
+from holdfast.primitives.check import BrokenInvariantError
+from holdfast.primitives.crypto import sha256
+from holdfast.primitives.reject import Code, Malformed
+
+EARLY_MESSAGES_MAX = 32
+
+
+class Replica:
+    """A validator, driven by `start`, `on_message`, `on_timer` and `submit`."""
+
+    def __init__(
+        self,
+        *,
+        index: int,
+        validators: Sequence[ValidatorInfo],
+        chain: ChainConfig,
+        application: Application,
+        clock: Clock,
+        network: Network,
+        disk: Disk,
+        signer: Signer,
+        config: ReplicaConfig | None = None,
+        log: LogLine = no_log,
+    ) -> None:
+        """Wire a validator; `start` brings it up. `index` is its place in `validators` and on the network."""
+        self._env = Environment(
+            index=index,
+            chain=chain,
+            config=config or ReplicaConfig(),
+            application=application,
+            clock=clock,
+            network=network,
+            disk=disk,
+            signer=signer,
+            log=log,
+        )
+        genesis = ValidatorSet([Validator(validator.public_key, validator.power) for validator in validators])
+        settings = self._env.config
+        self.halt_reason = ""
+        self._is_up = False
+        self._start_is_due = False
+        self._mempool = Mempool(
+            count_max=settings.mempool_count_max,
+            bytes_max=settings.mempool_bytes_max,
+            age_heights_max=settings.mempool_age_heights_max,
+        )
+        self._outgoing: list[bytes] = []
+        self._evidence = EvidencePool()
+        self._chain = Chain(self._env, genesis)
+        self._catchup = CatchUp(self._env, self._chain, self._commit)
+        self._permit = SigningPermit(self._env, self._chain, self._catchup)
+        self._rounds = Rounds(
+            self._env, self._chain, self._evidence, self._reap, self._permit.may_sign, self._commit_decided
+        )
+        self._statesync = StateSync(self._env, self._chain, self._join)
+        self._early: dict[int, list[Message]] = {}
+        self._inbox: deque[tuple[int, Message]] = deque()
+
+    # What observers may read
+
+    @property
+    def height(self) -> int:
+        """Return the last committed height."""
+        return self._chain.tip.height
+
+    @property
+    def round(self) -> int:
+        """Return the round of the height in progress, -1 before its start."""
+        return self._rounds.state.round
+
+    @property
+    def app_hash(self) -> bytes:
+        """Return the app hash after the last committed height."""
+        return self._chain.tip.app_hash
+
+    @property
+    def time_ms(self) -> int:
+        """Return the block time of the last committed height."""
+        return self._chain.tip.time_ms
+
+    @property
+    def status(self) -> str:
+        """Return `running`, `catching-up`, `syncing` or `halted`."""
+        if self.halt_reason:
+            return "halted"
+        if self._statesync.is_active:
+            return "syncing"
+        return "catching-up" if self._catchup.is_behind else "running"
+
+    @property
+    def counters(self) -> Counter[str]:
+        """Return how often each logged event happened."""
+        return self._env.counters
+
+    @property
+    def mempool_size(self) -> int:
+        """Return how many transactions wait here."""
+        return len(self._mempool)
+
+    def app_hash_at(self, height: int) -> bytes | None:
+        """Return the app hash after a height, None where it is not known here."""
+        return self._chain.app_hash_at(height)
+
+    def block_hash_at(self, height: int) -> bytes | None:
+        """Return the hash of a decided block, None where it is not kept here."""
+        return self._chain.block_hash_at(height)
+
+    # Entry points
+
+    def start(self) -> None:
+        """Come up from the disk, or empty, and join the others."""
+        self._guarded(self._start)
+
+    def on_message(self, sender: int, data: bytes) -> None:
+        """Take a message from a peer."""
+        if self.halt_reason or not self._is_up:
+            return
+        try:
+            message = decode_message(data)
+        except Malformed as error:
+            self._env.count("message_malformed", peer=sender, reason=str(error))
+            return
+        self._inbox.append((sender, message))
+        self._guarded(self._drain)
+
+    def on_timer(self, data: bytes) -> None:
+        """Take a timer."""
+        token = read_token(data)
+        if self.halt_reason or token.session != self._env.session:
+            return
+        self._guarded(lambda: self._take_timer(token.name, token.height, token.step, token.round))
+
+    def submit(self, tx: bytes) -> CheckTxResponse:
+        """Offer a transaction to the mempool and, if it is taken, to the peers."""
+        if self.halt_reason or not self._is_up:
+            return CheckTxResponse(Code.MEMPOOL_FULL, "this replica takes no transactions now")
+        answer = self._take_tx(tx)
+        if answer.code == Code.OK:
+            if not self._outgoing:
+                self._env.set_timer("gossip", self._env.config.gossip_delay_ms, 0)
+            self._outgoing.append(tx)
+        return answer
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except (HaltError, BrokenInvariantError) as error:
+            self.halt_reason = str(error) or type(error).__name__
+            self._env.count("halted", height=self.height, reason=self.halt_reason)
+
+    # Between heights
+
+    def _start(self) -> None:
+        fresh = self._env.config.state_sync and self._chain.is_empty()
+        self._is_up = True
+        self._permit.open()
+        if fresh:
+            self._statesync.start()
+        else:
+            self._chain.open()
+            self._join()
+
+    def _join(self) -> None:
+        """Take part from the height above the tip."""
+        self._open_height()
+        self._env.network.broadcast(encode_message(self._catchup.status(wants_reply=True)))
+        if self._rounds.is_started:
+            self._rounds.rebroadcast()
+
+    def _open_height(self) -> None:
+        self._rounds.begin()
+        height = self._rounds.height
+        if not self._rounds.is_started:
+            self._env.set_timer("start", self._start_delay_ms(), height)
+        self._env.set_timer("tick", self._start_delay_ms() + self._env.config.rebroadcast_ms, height)
+
+    def _start_delay_ms(self) -> int:
+        """Return the time to the next boundary of the block interval, counted from genesis."""
+        now_ms = self._env.clock.now_ms()
+        elapsed_ms = now_ms - self._env.chain.genesis_time_ms
+        interval_ms = self._env.chain.block_interval_ms
+        if elapsed_ms <= 0 and self.height == 0:
+            return -elapsed_ms
+        return interval_ms - elapsed_ms % interval_ms if interval_ms else 0
+
+    def _commit_decided(self, decision: Decision) -> None:
+        """Commit what this replica's own rounds decided; its precommits were verified whole."""
+        self._commit(decision)
+        self._chain.trust_extensions(decision.stored.votes)
+
+    def _commit(self, decision: Decision) -> None:
+        self._chain.execute(decision.block, decision.block_hash, decision.stored)
+        self._mempool.committed(self.height, decision.block.txs)
+        proven = frozenset(map(proof_key, decision.block.evidence))
+        self._evidence.drop(proven, self._chain.oldest_evidence_height())
+        self._env.counters["blocks_committed"] += 1
+        self._open_height()
+        self._env.network.broadcast(encode_message(self._rounds.notice()))
+        self._catchup.on_tip_changed()
+        for sender, messages in self._early.items():
+            self._inbox.extend((sender, message) for message in messages)
+        self._early.clear()
+
+    def _take_timer(self, name: str, height: int, step: int, round_number: int) -> None:
+        match name:
+            case "step" if height == self._rounds.height:
+                self._rounds.on_timeout(Step(step), round_number)
+            case "start" if height == self._rounds.height:
+                self._start_height()
+            case "tick" if height == self._rounds.height:
+                self._tick()
+            case "gossip":
+                self._gossip()
+            case "catchup":
+                self._catchup.on_timer(height)
+            case "statesync":
+                self._statesync.on_timer(height)
+        self._drain()
+
+    def _start_height(self) -> None:
+        self._start_is_due = not self._permit.is_settled()
+        if not self._start_is_due:
+            self._rounds.start()
+        else:
+            # A replica without a memory first hears where the others are; see SigningPermit.
+            self._env.network.broadcast(encode_message(self._catchup.status(wants_reply=True)))
+            self._env.set_timer("start", self._env.config.rebroadcast_ms, self._rounds.height)
+
+    def _tick(self) -> None:
+        self._rounds.rebroadcast()
+        self._env.network.broadcast(encode_message(self._catchup.status()))
+        self._catchup.consider()
+        self._env.set_timer("tick", self._env.config.rebroadcast_ms, self._rounds.height)
+
+    # Messages
+
+    def _drain(self) -> None:
+        while self._inbox:
+            sender, message = self._inbox.popleft()
+            self._dispatch(sender, message)
+
+    def _dispatch(self, sender: int, message: Message) -> None:
+        if self._statesync.is_active:
+            self._statesync.on_message(sender, message)
+            return
+        match message:
+            case Vote():
+                self._take_vote(sender, message)
+            case ProposalMessage():
+                self._take_proposal(sender, message)
+            case TxsMessage():
+                for tx in message.txs:
+                    self._take_tx(tx)
+            case CommitNotice():
+                self._rounds.compare_notice(message)
+                self._catchup.note(sender, message.height)
+            case StatusMessage():
+                self._take_status(sender, message)
+            case BlocksRequest():
+                self._catchup.on_blocks_request(sender, message)
+            case BlockResponse():
+                self._catchup.on_block(sender, message)
+            case SnapshotsRequest() | ChunkRequest():
+                self._statesync.serve(sender, message)
+            case SnapshotsResponse() | ChunkResponse():
+                pass
+
+    def _take_vote(self, sender: int, vote: Vote) -> None:
+        if vote.height == self._rounds.height:
+            if not self._rounds.on_vote(vote):
+                self._env.count("vote_refused", peer=sender, height=vote.height, by=vote.validator_index)
+        elif vote.height == self.height:
+            self._rounds.on_late_vote(vote)
+        else:
+            self._keep_early(sender, vote.height, vote)
+
+    def _take_proposal(self, sender: int, message: ProposalMessage) -> None:
+        height = message.proposal.height
+        if height == self._rounds.height:
+            if not self._rounds.on_proposal(message):
+                self._env.count("proposal_refused", peer=sender, height=height, round=message.proposal.round)
+        else:
+            self._keep_early(sender, height, message)
+
+    def _keep_early(self, sender: int, height: int, message: Message) -> None:
+        """Keep what belongs to the next height, a bounded share for each peer; from further ahead it only tells of lag."""
+        if height == self._rounds.height + 1:
+            kept = self._early.setdefault(sender, [])
+            if len(kept) < EARLY_MESSAGES_MAX:
+                kept.append(message)
+        elif height > self._rounds.height + 1:
+            self._env.network.send(sender, encode_message(self._catchup.status(wants_reply=True)))
+
+    def _take_status(self, sender: int, message: StatusMessage) -> None:
+        if message.wants_reply or message.height < self.height:
+            self._env.network.send(sender, encode_message(self._catchup.status()))
+        self._catchup.note(sender, message.height, message.first)
+        if self._start_is_due and self._permit.is_settled():
+            self._start_height()
+
+    # Transactions
+
+    def _reap(self) -> tuple[bytes, ...]:
+        return self._mempool.reap(self._env.chain.block_tx_bytes_max)
+
+    def _take_tx(self, tx: bytes) -> CheckTxResponse:
+        tx_hash = sha256(tx)
+        if self._mempool.knows(tx_hash):
+            return CheckTxResponse(Code.NONCE_USED, "this transaction is known already")
+        if not self._mempool.has_room(tx):
+            self._env.count("mempool_full", size=len(tx))
+            return CheckTxResponse(Code.MEMPOOL_FULL, "the transaction is too large, or too many wait")
+        answer = self._env.application.check_tx(tx)
+        if answer.code == Code.OK:
+            self._mempool.add(tx_hash, tx, self.height)
+        else:
+            self._env.counters["tx_refused"] += 1
+        return answer
+
+    def _gossip(self) -> None:
+        """Send what was submitted here since the last time, in bounded messages."""
+        batch: list[bytes] = []
+        size = 0
+        for tx in self._outgoing:
+            if batch and (size + len(tx) > TXS_BYTES_MAX or len(batch) == TXS_COUNT_MAX):
+                self._env.network.broadcast(encode_message(TxsMessage(tuple(batch))))
+                batch, size = [], 0
+            batch.append(tx)
+            size += len(tx)
+        if batch:
+            self._env.network.broadcast(encode_message(TxsMessage(tuple(batch))))
+        self._outgoing.clear()

@@ -1,0 +1,184 @@
+"""The promises of the whole state, checked after every block. One that does not hold halts the replica.
+
+`SUMS` look at what a block has changed and run after every block. `REBUILDS` make anew what is kept incrementally; they
+run after every block in tests, simulation and replay, elsewhere as a rotating share.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from holdfast.primitives.check import BrokenInvariantError, ensure
+from holdfast.protocol.accounts.state import ACCOUNTS, CLEARING_BASE, FEE_POT, INSURANCE_FUND, NONCES
+from holdfast.protocol.block import BlockContext
+from holdfast.protocol.book.state import ORDERS, SIDES, Side
+from holdfast.protocol.instruments.state import INSTRUMENTS
+from holdfast.protocol.ledger.handlers import get_vault
+from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, DUST, USDC
+from holdfast.protocol.liquidation.handlers import list_unhealthy
+from holdfast.protocol.liquidation.state import LIQUIDATIONS
+from holdfast.protocol.margin.rules import compute_matrix, get_row
+from holdfast.protocol.margin.state import CHARGES, RISK, AccountRisk
+from holdfast.protocol.oracle.state import FEEDS
+from holdfast.protocol.portfolio.handlers import get_holders
+from holdfast.protocol.portfolio.state import POSITIONS
+from holdfast.protocol.rebuild import DERIVED, rebuild
+from holdfast.protocol.settlement.state import SETTLEMENTS
+from holdfast.protocol.surface.state import RISK_ARRAY
+from holdfast.state.draft import Draft
+
+Invariant = Callable[[Draft, BlockContext], None]
+
+
+def check(draft: Draft, block: BlockContext, *, rebuilds: bool) -> tuple[str, ...]:
+    """Check the named promises; return the names of those checked. The first that is broken halts."""
+    checked: list[str] = []
+    for name, invariant in (*SUMS, *(REBUILDS if rebuilds else ())):
+        try:
+            invariant(draft, block)
+        except BrokenInvariantError as broken:
+            message = f"{name}: {broken} (height {block.height})"
+            raise BrokenInvariantError(message) from None
+        checked.append(name)
+    return tuple(checked)
+
+
+def cash_conserved(draft: Draft, block: BlockContext) -> None:
+    """The balances of each asset add up to its deposits less its withdrawals."""
+    totals = [0] * len(ASSET_NAMES)
+    for (_, asset_id), amount in draft[BALANCES].items():
+        totals[asset_id] += amount
+    for asset_id, total in enumerate(totals):
+        vault = get_vault(draft, asset_id)
+        ensure(total == vault.deposited_atoms - vault.withdrawn_atoms, f"{ASSET_NAMES[asset_id]} is conserved")
+
+
+def longs_equal_shorts(draft: Draft, block: BlockContext) -> None:
+    """The lots of every instrument add up to nothing; a clearing pot holds what its positions' costs say."""
+    lots: dict[int, int] = {}
+    costs: dict[int, int] = {}
+    for (_, instrument_id), position in draft[POSITIONS].items():
+        lots[instrument_id] = lots.get(instrument_id, 0) + position.lots
+        costs[instrument_id] = costs.get(instrument_id, 0) + position.cost_atoms
+    for instrument_id in sorted(lots):
+        ensure(lots[instrument_id] == 0, f"longs equal shorts of instrument {instrument_id}")
+    for instrument_id, instrument in draft[INSTRUMENTS].items():
+        if instrument.is_future:
+            pot = draft[BALANCES].get((CLEARING_BASE + instrument_id, USDC)) or 0
+            ensure(pot == -costs.get(instrument_id, 0), f"the clearing pot of instrument {instrument_id} is what is owed")
+
+
+def unhealthy_is_queued(draft: Draft, block: BlockContext) -> None:
+    """No account is under maintenance without being in the liquidation queue."""
+    for _, account_id in list_unhealthy(draft):
+        ensure(account_id in draft[LIQUIDATIONS], f"account {account_id} is under maintenance and queued")
+
+
+def book_not_crossed(draft: Draft, block: BlockContext) -> None:
+    """No bid meets an ask."""
+    sides = draft[SIDES]
+    for instrument_id, side in sides.changes():  # det-ok: each entry is independent of the others
+        if side == Side.BUY:
+            bids, asks = sides.get((instrument_id, Side.BUY)), sides.get((instrument_id, Side.SELL))
+            ensure(not bids or not asks or bids[-1][0] < -asks[-1][0], f"the book of {instrument_id} is not crossed")
+
+
+def nonces_only_grow(draft: Draft, block: BlockContext) -> None:
+    """A key's highest nonce never falls, and what is used stays used."""
+    nonces = draft[NONCES]
+    for key, window in nonces.changes().items():  # det-ok: each entry is independent of the others
+        before = nonces.get_base(key)
+        ensure(window is not None, "a nonce window is never removed")
+        ensure(before is None or (window is not None and window.highest >= before.highest), "nonces only grow")
+
+
+def expired_is_empty(draft: Draft, block: BlockContext) -> None:
+    """Nobody holds an instrument whose settlement is complete, and nothing settled trades."""
+    live = {(i.underlying, i.expiry_ms): True for _, i in draft[INSTRUMENTS].items()}
+    for key, record in draft[SETTLEMENTS].items():
+        ensure(not record.is_complete or key not in live, "a completed settlement leaves no instrument")
+    instruments = draft[INSTRUMENTS]
+    for instrument_id, instrument in instruments.changes().items():  # det-ok: each entry stands alone
+        if instrument is None:
+            ensure(not get_holders(draft, instrument_id), f"instrument {instrument_id} is gone and nobody holds it")
+
+
+def fund_not_negative(draft: Draft, block: BlockContext) -> None:
+    """The insurance fund never owes; what it cannot pay is socialised on record. A block's fees are all given out."""
+    ensure((draft[BALANCES].get((INSURANCE_FUND, USDC)) or 0) >= 0, "the insurance fund does not owe")
+    ensure((draft[BALANCES].get((FEE_POT, USDC)) or 0) == 0, "a block's fees are given out")
+
+
+def time_only_grows(draft: Draft, block: BlockContext) -> None:
+    """Block time strictly increases, and no price is from the future."""
+    ensure(block.previous_time_ms < block.time_ms, "block time strictly increases")
+    for feed_id, feed in draft[FEEDS].items():
+        ensure(
+            feed.updated_ms <= block.time_ms and feed.updated_height <= block.height,
+            f"the price of feed {feed_id} has an age",
+        )
+
+
+def dust_only_grows(draft: Draft, block: BlockContext) -> None:
+    """The dust that roundings have left in the fund only grows."""
+    dust = draft[DUST]
+    for asset_id, amount in dust.changes().items():  # det-ok: each entry is independent of the others
+        ensure(amount is not None and amount >= (dust.get_base(asset_id) or 0), "dust only grows")
+
+
+def orders_are_counted(draft: Draft, block: BlockContext) -> None:
+    """Each open order belongs to a live account and stands in a live instrument."""
+    for order_id, order in draft[ORDERS].items():
+        ensure(order.account_id in draft[ACCOUNTS], f"order {order_id} belongs to a live account")
+        ensure(order.instrument_id in draft[INSTRUMENTS], f"order {order_id} stands in a live instrument")
+        ensure(order.lots > 0, f"order {order_id} has something open")
+
+
+def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
+    """Every account's risk that was kept incrementally equals one made anew from positions, coins and orders."""
+    array = draft[RISK_ARRAY].get(0)
+    if array is None:
+        return
+    matrix = compute_matrix(draft, array, draft[CHARGES][0])
+    for account_id, kept in draft[RISK].items():
+        anew = get_row(matrix, account_id)
+        ensure(_is_same(kept, anew), f"the margin sums of account {account_id} are fresh")
+
+
+def indices_equal_primary(draft: Draft, block: BlockContext) -> None:
+    """Every index equals one rebuilt from the primary tables."""
+    shadow = draft.shadow()
+    rebuild(shadow)
+    for table in DERIVED:
+        ensure(dict(draft[table].items()) == dict(shadow[table].items()), f"the index of {table.name} is fresh")
+
+
+def _is_same(kept: AccountRisk, anew: AccountRisk | None) -> bool:
+    if anew is None:
+        return not (kept.open_lots or any(kept.gross_lots) or kept.collateral_atoms or kept.marks_atoms)
+    return (
+        np.array_equal(kept.stress, anew.stress)
+        and np.array_equal(kept.orders, anew.orders)
+        and np.array_equal(kept.quotes, anew.quotes)
+        and kept[3:11] == anew[3:11]
+    )
+
+
+SUMS: Final[tuple[tuple[str, Invariant], ...]] = (
+    ("CASH_CONSERVED", cash_conserved),
+    ("LONGS_EQUAL_SHORTS", longs_equal_shorts),
+    ("UNHEALTHY_IS_QUEUED", unhealthy_is_queued),
+    ("BOOK_NOT_CROSSED", book_not_crossed),
+    ("NONCES_ONLY_GROW", nonces_only_grow),
+    ("EXPIRED_IS_EMPTY", expired_is_empty),
+    ("FUND_NOT_NEGATIVE", fund_not_negative),
+    ("TIME_ONLY_GROWS", time_only_grows),
+    ("DUST_ONLY_GROWS", dust_only_grows),
+)
+REBUILDS: Final[tuple[tuple[str, Invariant], ...]] = (
+    ("ORDERS_ARE_COUNTED", orders_are_counted),
+    ("MARGIN_CACHE_FRESH", margin_cache_fresh),
+    ("INDICES_EQUAL_PRIMARY", indices_equal_primary),
+)
+NAMES: Final = tuple(name for name, _ in (*SUMS, *REBUILDS))

@@ -1,0 +1,24 @@
+"""Every derived table, and how all of them are made anew: after a restore, and to check that they are fresh."""
+
+from typing import Final
+
+from holdfast.protocol.accounts import handlers as accounts
+from holdfast.protocol.accounts.state import OWNERS
+from holdfast.protocol.book import handlers as book
+from holdfast.protocol.book.state import OPEN_ORDERS, QUOTES, SIDES
+from holdfast.protocol.instruments import handlers as instruments
+from holdfast.protocol.instruments.state import NAMES, SERIES
+from holdfast.protocol.portfolio import handlers as portfolio
+from holdfast.protocol.portfolio.state import HOLDERS, HOLDINGS
+from holdfast.state.draft import Draft
+
+# The risk array and the accounts' risk are derived too, but belong to a block: the next one computes them first.
+DERIVED: Final = (OWNERS, HOLDINGS, HOLDERS, SIDES, OPEN_ORDERS, QUOTES, NAMES, SERIES)
+
+
+def rebuild(draft: Draft) -> None:
+    """Rebuild every index from the primary tables."""
+    accounts.rebuild(draft)
+    instruments.rebuild(draft)
+    portfolio.rebuild(draft)
+    book.rebuild(draft)
