@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from toy_application import ToyApplication, ToyState
 
 from holdfast.lab.disk import SimulatedDisk
 from holdfast.lab.world import derive_random
@@ -22,6 +21,7 @@ from holdfast.node.application import (
     TxResult,
 )
 from holdfast.node.contract import CheckedApplication, ContractViolationError, PreparedBlocks, Violation
+from tests.support.toy_application import ToyApplication, ToyState
 
 MAX_TX_BYTES = 1_000
 SIZE = 4
@@ -81,6 +81,10 @@ class Engine:
         self.app.commit()
         self.height = block.height
         self.round = 0
+
+    def run_heights(self, count: int) -> None:
+        for _ in range(count):
+            self.run_height(b"a", b"!fails")
 
     def run_height(self, *txs: bytes) -> None:
         for tx in txs:
@@ -307,8 +311,7 @@ APPLICATION_BREACHES: list[tuple[type[ToyApplication], Violation]] = [
 def test_contract__planted_breach__is_caught_under_its_name(kind: type[ToyApplication], violation: Violation) -> None:
     engine = Engine(checked(toy(kind))).start()
     with pytest.raises(ContractViolationError) as caught:
-        for _ in range(3):
-            engine.run_height(b"a", b"!fails")
+        engine.run_heights(3)
     assert caught.value.violation is violation
     assert violation.name in str(caught.value)
 

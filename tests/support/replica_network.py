@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Callable
 
-from toy_application import ToyApplication
+from tests.support.toy_application import ToyApplication
 
 from holdfast._kernels import public_key, sign
 from holdfast.lab.network import LinkQuality
 from holdfast.lab.world import Ports, World
 from holdfast.node.application import Application, ValidatorInfo
-from holdfast.node.ports import Disk
+from holdfast.node.ports import Disk, Network
 from holdfast.node.replica import Replica
 from holdfast.node.replica_env import ChainConfig, ReplicaConfig
 
@@ -52,9 +52,11 @@ class ReplicaNetwork:
         config: ReplicaConfig | None = None,
         quality: LinkQuality | None = None,
         make_application: Callable[[Disk, int], Application] = toy,
+        wrap_network: Callable[[int, Network], Network] = lambda _, network: network,
         start: bool = True,
     ) -> None:
         self.chain = chain
+        self.wrap_network = wrap_network
         self.configs = {index: config or ReplicaConfig() for index in range(size)}
         self.make_application = make_application
         self.lines: list[tuple[str, dict[str, int | str]]] = []
@@ -75,7 +77,7 @@ class ReplicaNetwork:
             config=self.configs[index],
             application=self.applications[index],
             clock=ports.clock,
-            network=ports.network,
+            network=self.wrap_network(index, ports.network),
             disk=ports.disk,
             signer=SeedSigner(index),
             log=lambda event, fields: self.lines.append((event, fields)),

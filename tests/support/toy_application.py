@@ -159,7 +159,7 @@ class ToyApplication:
     def list_snapshots(self) -> tuple[SnapshotInfo, ...]:
         return ()
 
-    def load_snapshot_chunk(self, height: int, format: int, chunk: int) -> bytes:
+    def load_snapshot_chunk(self, height: int, format: int, chunk: int) -> bytes:  # noqa: A002 -- ABCI's name
         return b""
 
     def offer_snapshot(self, snapshot: SnapshotInfo, app_hash: bytes) -> OfferVerdict:

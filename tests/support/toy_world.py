@@ -3,8 +3,6 @@
 import hashlib
 from collections.abc import Callable, Mapping
 
-from toy_application import ToyApplication
-
 from holdfast.client.signing import SigningKey
 from holdfast.consensus.messages import make_sign_domains
 from holdfast.lab.byzantine import LIES, LyingNetwork, make_means
@@ -15,6 +13,7 @@ from holdfast.node.contract import CheckedApplication, PreparedBlocks
 from holdfast.node.ports import Disk
 from holdfast.node.replica import Replica
 from holdfast.node.replica_env import ChainConfig, ReplicaConfig
+from tests.support.toy_application import ToyApplication
 
 GENESIS_MS = 1_760_054_400_000
 GENESIS = b"toy genesis"

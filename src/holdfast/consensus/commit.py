@@ -128,6 +128,7 @@ def check_extension(validators: ValidatorSet, domains: SignDomains, vote: Vote) 
 
 def make_equivocation_proof(one: Vote, other: Vote) -> EquivocationProof:
     """Order two conflicting votes into the one proof that they make."""
+    ensure(_slot(one) == _slot(other) and one.block_hash != other.block_hash, "two votes for one slot conflict")
     first, second = sorted((bare(one), bare(other)), key=lambda vote: vote.block_hash)
     return EquivocationProof(first, second)
 
@@ -135,14 +136,12 @@ def make_equivocation_proof(one: Vote, other: Vote) -> EquivocationProof:
 def check_equivocation_proof(validators: ValidatorSet, domains: SignDomains, proof: EquivocationProof) -> Fault | None:
     """Judge a proof against the validators of its height. Which heights may still be proven is the caller's rule."""
     first, second = proof.first, proof.second
-    same_slot = (first.kind, first.height, first.round, first.validator_index) == (
-        second.kind,
-        second.height,
-        second.round,
-        second.validator_index,
-    )
-    if not same_slot or first.block_hash >= second.block_hash:
+    if _slot(first) != _slot(second) or first.block_hash >= second.block_hash:
         return Fault.NO_CONFLICT
     if bare(first) != first or bare(second) != second:
         return Fault.MALFORMED
     return check_vote(validators, domains, first) or check_vote(validators, domains, second)
+
+
+def _slot(vote: Vote) -> tuple[int, int, int, int]:
+    return int(vote.kind), vote.height, vote.round, vote.validator_index

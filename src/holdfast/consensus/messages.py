@@ -6,6 +6,7 @@ anything; bytes that fail them are Malformed.
 """
 
 from enum import IntEnum, unique
+from itertools import pairwise
 from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta
@@ -191,7 +192,7 @@ def is_well_formed_commit(commit: Commit) -> bool:
     if len(commit.block_hash) not in (0, limits.HASH_BYTES):
         return False
     indices = [entry.validator_index for entry in commit.signatures]
-    return all(low < high for low, high in zip(indices, indices[1:], strict=False))
+    return all(low < high for low, high in pairwise(indices))
 
 
 def is_well_formed_block(block: Block) -> bool:

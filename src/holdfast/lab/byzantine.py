@@ -103,6 +103,20 @@ def equivocate(means: Means, peer: int, message: Message) -> Iterable[Message]:
             return (message,)
 
 
+def split_locks(means: Means, peer: int, message: Message) -> Iterable[Message]:
+    """Prevote two blocks, each before those who can lock on it, and say nothing else.
+
+    Why: a replica that counts only the first of two prevotes never sees the polka behind the others' lock, and stalls.
+    """
+    match message:
+        case ProposalMessage():
+            return equivocate(means, peer, message)
+        case Vote(kind=VoteKind.PREVOTE):
+            return (_conflicting(means, message) if means.is_victim(peer, message.height) else message,)
+        case _:
+            return ()
+
+
 def vote_nil(means: Means, _peer: int, message: Message) -> Iterable[Message]:
     """Vote nil whatever was proposed."""
     return (_as_nil(means, message) if isinstance(message, Vote) else message,)
@@ -119,9 +133,9 @@ def withhold_proposals(_means: Means, _peer: int, message: Message) -> Iterable[
 
 
 def favour_one(means: Means, peer: int, message: Message) -> Iterable[Message]:
-    """Speak to one peer a height, so that each has another view."""
-    height = _height_of(message)
-    return (message,) if height is None or peer == (means.own_index + 1 + height) % means.size else ()
+    """Vote to one peer a height, so that each has another view."""
+    chosen = not isinstance(message, Vote) or peer == (means.own_index + 1 + message.height) % means.size
+    return (message,) if chosen else ()
 
 
 def vote_unknown_block(means: Means, _peer: int, message: Message) -> Iterable[Message]:
@@ -280,6 +294,7 @@ def lie_to_who_is_behind(means: Means, _peer: int, message: Message) -> Iterable
 
 LIES: Final[dict[str, Lie]] = {
     "equivocate": equivocate,
+    "split-locks": split_locks,
     "vote-nil": vote_nil,
     "withhold-votes": withhold_votes,
     "withhold-proposals": withhold_proposals,
@@ -377,13 +392,3 @@ def _conflicting(means: Means, vote: Vote) -> Vote:
     if twin_hash is None:
         return _as_nil(means, vote)
     return means.sign_vote(replace(vote, block_hash=twin_hash))
-
-
-def _height_of(message: Message) -> int | None:
-    match message:
-        case Vote():
-            return message.height
-        case ProposalMessage():
-            return message.proposal.height
-        case _:
-            return None

@@ -99,7 +99,7 @@ class PreparedBlocks:
 class CheckedApplication:
     """An Application whose every call and answer is checked against the contract."""
 
-    def __init__(  # noqa: PLR0913 -- each is one independent choice of the caller
+    def __init__(
         self,
         inner: Application,
         *,
@@ -371,7 +371,7 @@ class CheckedApplication:
     def _demand_hash(self, app_hash: bytes) -> None:
         self._demand(len(app_hash) == HASH_BYTES, Violation.APP_HASH_MALFORMED, f"{len(app_hash)} bytes")
 
-    def _demand(self, holds: bool, violation: Violation, detail: str) -> None:
+    def _demand(self, holds: bool, violation: Violation, detail: str) -> None:  # noqa: FBT001 -- as `ensure`
         self.checked[violation] += 1
         if not holds:
             self._violate(violation, detail)

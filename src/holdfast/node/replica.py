@@ -35,12 +35,10 @@ from holdfast.node.replica_wire import (
     BlockResponse,
     BlocksRequest,
     ChunkRequest,
-    ChunkResponse,
     CommitNotice,
     Message,
     ProposalMessage,
     SnapshotsRequest,
-    SnapshotsResponse,
     StatusMessage,
     TxsMessage,
     decode_message,
@@ -100,7 +98,7 @@ class Replica:
         self._rounds = Rounds(
             self._env, self._chain, self._evidence, self._reap, self._permit.may_sign, self._commit_decided
         )
-        self._statesync = StateSync(self._env, self._chain, self._join)
+        self._statesync = StateSync(self._env, self._chain, self._restore_or_join)
         self._early: dict[int, list[Message]] = {}
         self._inbox: deque[tuple[int, Message]] = deque()
 
@@ -199,18 +197,25 @@ class Replica:
     # Between heights
 
     def _start(self) -> None:
-        fresh = self._env.config.state_sync and self._chain.is_empty()
         self._is_up = True
         self._permit.open()
-        if fresh:
+        self._chain.settle_restore()
+        if self._env.config.state_sync and self._chain.is_empty():
+            self._catchup.is_paused = True
             self._statesync.start()
         else:
+            self._restore_or_join(restored=False)
+
+    def _restore_or_join(self, restored: bool) -> None:  # noqa: FBT001 -- a callback with one meaning
+        if not restored:
             self._chain.open()
-            self._join()
+        self._catchup.is_paused = False
+        self._join()
 
     def _join(self) -> None:
         """Take part from the height above the tip."""
         self._open_height()
+        self._catchup.consider()
         self._env.network.broadcast(encode_message(self._catchup.status(wants_reply=True)))
         if self._rounds.is_started:
             self._rounds.rebroadcast()
@@ -288,9 +293,17 @@ class Replica:
             self._dispatch(sender, message)
 
     def _dispatch(self, sender: int, message: Message) -> None:
-        if self._statesync.is_active:
-            self._statesync.on_message(sender, message)
-            return
+        match message:
+            case SnapshotsRequest() | ChunkRequest():
+                self._statesync.serve(sender, message)
+            case StatusMessage():
+                self._take_status(sender, message)
+            case _ if self._statesync.is_active:
+                self._statesync.on_message(sender, message)
+            case _:
+                self._take_consensus_message(sender, message)
+
+    def _take_consensus_message(self, sender: int, message: Message) -> None:
         match message:
             case Vote():
                 self._take_vote(sender, message)
@@ -302,15 +315,11 @@ class Replica:
             case CommitNotice():
                 self._rounds.compare_notice(message)
                 self._catchup.note(sender, message.height)
-            case StatusMessage():
-                self._take_status(sender, message)
             case BlocksRequest():
                 self._catchup.on_blocks_request(sender, message)
             case BlockResponse():
                 self._catchup.on_block(sender, message)
-            case SnapshotsRequest() | ChunkRequest():
-                self._statesync.serve(sender, message)
-            case SnapshotsResponse() | ChunkResponse():
+            case _:
                 pass
 
     def _take_vote(self, sender: int, vote: Vote) -> None:

@@ -5,6 +5,7 @@ after a timeout, and the replica goes on taking part in its own height meanwhile
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from holdfast.consensus.commit import check_commit, make_commit
@@ -45,6 +46,7 @@ class CatchUp:
         self._request: _Request | None = None
         self._waiting = 0
         self._number = 0
+        self.is_paused = False
 
     @property
     def is_behind(self) -> bool:
@@ -75,7 +77,7 @@ class CatchUp:
 
     def consider(self) -> None:
         """Ask for blocks where a peer has what is missing here; wait a little where only one is, since it may be under way."""
-        if self._request is not None:
+        if self.is_paused or self._request is not None:
             return
         ahead = [peer for peer in self._peers.values() if peer.height > self._chain.tip.height]
         if not ahead or self._waiting:
@@ -176,4 +178,4 @@ def is_certificate(votes: tuple[Vote, ...], height: int, block_hash: bytes) -> b
     expected = (VoteKind.PRECOMMIT, height, votes[0].round, block_hash)
     uniform = all((vote.kind, vote.height, vote.round, vote.block_hash) == expected for vote in votes)
     indices = [vote.validator_index for vote in votes]
-    return uniform and all(low < high for low, high in zip(indices, indices[1:], strict=False))
+    return uniform and all(low < high for low, high in pairwise(indices))

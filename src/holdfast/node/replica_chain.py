@@ -7,6 +7,7 @@ at the tip or behind it, and the store has what it lacks.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from holdfast.consensus import limits
 from holdfast.consensus.commit import (
@@ -43,7 +44,7 @@ from holdfast.node.application import (
 from holdfast.node.blockstore import BlockStore, StoredBlock
 from holdfast.node.evidence_pool import proof_key
 from holdfast.node.replica_env import Environment, HaltError
-from holdfast.node.replica_tip import Tip, genesis_tip, load_tip, save_tip, sets_after
+from holdfast.node.replica_tip import CHAIN_FILE, RESTORING_FILE, Tip, genesis_tip, load_tip, save_tip, sets_after
 from holdfast.node.wal import DamagedFileError
 from holdfast.primitives.codec import encode
 from holdfast.primitives.crypto import sha256
@@ -96,10 +97,33 @@ class Chain:
             self.tip = self.tip._replace(app_hash=info.app_hash)
         self._app_hashes[0] = info.app_hash
 
-    def adopt(self, tip: Tip) -> None:
+    def expect_restore(self, tip: Tip, stored: StoredBlock) -> None:
+        """Make durable what the application will be at once its last snapshot chunk is in."""
+        save_tip(self._env.disk, tip, RESTORING_FILE)
+        self.store.save(tip.height, stored)
+
+    def settle_restore(self) -> None:
+        """Finish or forget a restore that a crash came between."""
+        try:
+            expected = load_tip(self._env.disk, RESTORING_FILE)
+        except DamagedFileError as error:
+            raise HaltError(str(error)) from error
+        if expected is None:
+            return
+        info = self._app.info()
+        if (info.height, info.app_hash) == (expected.height, expected.app_hash):
+            save_tip(self._env.disk, expected)
+        elif info.height == 0:
+            self.store.drop(expected.height)
+            self.store = BlockStore(self._env.disk)
+        self._env.disk.delete(RESTORING_FILE)
+
+    def adopt(self, tip: Tip, stored: StoredBlock) -> None:
         """Go on from a restored snapshot whose app hash the tip's certificate vouches for."""
         save_tip(self._env.disk, tip)
+        self._env.disk.delete(RESTORING_FILE)
         self.tip = tip
+        self.last_votes = {vote.validator_index: vote for vote in stored.votes}
         self._app_hashes[tip.height] = tip.app_hash
 
     def _replay(self, app_height: int) -> None:
@@ -223,17 +247,22 @@ class Chain:
             return "its time is not the median of the last commit, after the last block"
         return self._check_evidence(block.evidence)
 
+    def provable(self, evidence: tuple[EquivocationProof, ...]) -> tuple[EquivocationProof, ...]:
+        """Return the proofs that the next block may carry."""
+        return tuple(proof for proof in evidence if not self._fault_of_proof(proof))
+
     def _check_evidence(self, evidence: tuple[EquivocationProof, ...]) -> str:
         keys = [proof_key(proof) for proof in evidence]
-        if any(low >= high for low, high in zip(keys, keys[1:], strict=False)):
+        if any(low >= high for low, high in pairwise(keys)):
             return "its evidence is not in order"
-        for proof, (height, index) in zip(evidence, keys, strict=True):
-            if not self.oldest_evidence_height() <= height <= self.tip.height or (height, index) in self.tip.proven:
-                return "its evidence is too old, too new or known"
-            fault = check_equivocation_proof(self.tip.validators_at(height), self._env.domains, proof)
-            if fault is not None:
-                return f"its evidence: {fault}"
-        return ""
+        return next(filter(None, map(self._fault_of_proof, evidence)), "")
+
+    def _fault_of_proof(self, proof: EquivocationProof) -> str:
+        height, index = proof_key(proof)
+        if not self.oldest_evidence_height() <= height <= self.tip.height or (height, index) in self.tip.proven:
+            return "its evidence is too old, too new or known"
+        fault = check_equivocation_proof(self.tip.validators_at(height), self._env.domains, proof)
+        return f"its evidence: {fault}" if fault is not None else ""
 
     def oldest_evidence_height(self) -> int:
         """Return the lowest height that the next block may still prove something of."""
@@ -302,7 +331,7 @@ class Chain:
 
     def is_empty(self) -> bool:
         """Tell whether neither the disk nor the application holds a block."""
-        return self.store.last == 0 and not self._env.disk.read("chain") and self._app.info().height == 0
+        return self.store.last == 0 and not self._env.disk.read(CHAIN_FILE) and self._app.info().height == 0
 
     # Parts of requests
 

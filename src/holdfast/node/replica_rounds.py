@@ -229,13 +229,15 @@ class Rounds:
     def compare_notice(self, notice: CommitNotice) -> None:
         """Look among votes that a peer saw for ones that conflict with those seen here."""
         for vote in notice.votes:
-            if vote.height != notice.height:
+            if vote.height == self.height:
+                votes = self.state.votes
+            elif vote.height == self._chain.tip.height:
+                votes = self._last_votes
+            else:
                 continue
-            votes = self.state.votes if vote.height == self.height else self._last_votes
             held = votes.get(vote.kind, vote.round, vote.validator_index)
-            if held is None or held.block_hash == vote.block_hash:
-                continue
-            if check_vote(votes.validators, self._env.domains, vote) is None:
+            conflicts = held is not None and held.block_hash != vote.block_hash
+            if held is not None and conflicts and check_vote(votes.validators, self._env.domains, vote) is None:
                 self._perform_evidence(Evidence(held, vote))
 
     def notice(self) -> CommitNotice:
@@ -326,7 +328,7 @@ class Rounds:
         if held is not None:
             self._events.append(ValueReady(round_number, held.block_hash))
             return
-        block = self._chain.make_block(self._reap(), self._evidence.reap(self.height))
+        block = self._chain.make_block(self._reap(), self._chain.provable(self._evidence.reap(self.height)))
         block_hash = header_hash(block.header)
         fault = self._chain.judge(block, block_hash)
         if fault:

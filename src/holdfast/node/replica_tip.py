@@ -18,7 +18,8 @@ from holdfast.node.wal import DamagedFileError, frame, read_frames
 from holdfast.primitives.codec import Decoder, Record, encode
 from holdfast.primitives.reject import Malformed
 
-_FILE: Final = "chain"
+CHAIN_FILE: Final = "chain"
+RESTORING_FILE: Final = "restoring"
 _SET_CHANGES_MAX: Final = 64
 _PROVEN_MAX: Final = 65_536
 
@@ -102,7 +103,7 @@ _DECODER: Final = Decoder(
 )
 
 
-def save_tip(disk: Disk, tip: Tip) -> None:
+def save_tip(disk: Disk, tip: Tip, name: str = CHAIN_FILE) -> None:
     """Make a tip durable."""
     sets = tuple(
         _SetRecord(first, tuple((validator.public_key, validator.power) for validator in validators.validators))
@@ -111,24 +112,24 @@ def save_tip(disk: Disk, tip: Tip) -> None:
     record = _TipRecord(
         tip.height, tip.block_hash, tip.time_ms, tip.app_hash, tip.results_hash, sets, tuple(sorted(tip.proven))
     )
-    disk.replace(_FILE, frame(encode(record)))
+    disk.replace(name, frame(encode(record)))
 
 
-def load_tip(disk: Disk) -> Tip | None:
+def load_tip(disk: Disk, name: str = CHAIN_FILE) -> Tip | None:
     """Return the durable tip, or None before the first block.
 
     Refuses: DamagedFileError, where the record does not check.
     """
-    data = disk.read(_FILE)
+    data = disk.read(name)
     if not data:
         return None
-    frames = read_frames(_FILE, data)
+    frames = read_frames(name, data)
     try:
         if frames.sound_bytes != len(data) or len(frames.payloads) != 1:
             raise Malformed("the record is cut short")
         record = _DECODER.decode(frames.payloads[0])
     except Malformed as error:
-        raise DamagedFileError(f"{_FILE}: {error}") from error
+        raise DamagedFileError(f"{name}: {error}") from error
     sets = tuple(
         (entry.first_height, ValidatorSet([Validator(key, power) for key, power in entry.validators]))
         for entry in record.sets

@@ -50,9 +50,11 @@ class Genesis(Record):
     accounts: Annotated[tuple[GenesisAccount, ...], Meta(max_length=100_000)] = ()
     insurance_atoms: U64 = 0
     backstop_atoms: U64 = 0
-    trading: trading.TradingParams = trading.TradingParams()
-    margin: margin.MarginParams = margin.MarginParams()
-    liquidation: liquidation.LiquidationParams = liquidation.LiquidationParams()
+    trading_params: trading.TradingParams = trading.TradingParams()
+    margin_params: margin.MarginParams = margin.MarginParams()
+    liquidation_params: liquidation.LiquidationParams = liquidation.LiquidationParams()
+    instrument_params: instruments.InstrumentParams = instruments.InstrumentParams()
+    oracle_params: oracle.OracleParams = oracle.OracleParams()
 
 
 DECODER: Final = codec.Decoder(Genesis, max_bytes=GENESIS_BYTES_MAX, max_items=4_000_000)
@@ -88,15 +90,14 @@ def build(draft: Draft, genesis_bytes: bytes) -> tuple[Record, ...]:
 
 
 def _write_params(draft: Draft, genesis: Genesis) -> None:
-    collateral.initialise(draft)
+    for module in (collateral, instruments, oracle, surface, settlement):
+        module.initialise(draft)
     _put(draft, custody.CUSTODY_PARAMS, custody.CustodyParams(genesis.custodian_key), custody.check)
-    _put(draft, trading.TRADING_PARAMS, genesis.trading, trading.check)
-    _put(draft, margin.MARGIN_PARAMS, genesis.margin, margin.check)
-    _put(draft, liquidation.LIQUIDATION_PARAMS, genesis.liquidation, liquidation.check)
-    _put(draft, instruments.INSTRUMENT_PARAMS, instruments.InstrumentParams(), instruments.check)
-    _put(draft, oracle.ORACLE_PARAMS, oracle.OracleParams(), oracle.check)
-    _put(draft, surface.SURFACE_PARAMS, surface.SurfaceParams(), surface.check)
-    _put(draft, settlement.SETTLEMENT_PARAMS, settlement.SettlementParams(), settlement.check)
+    _put(draft, trading.TRADING_PARAMS, genesis.trading_params, trading.check)
+    _put(draft, margin.MARGIN_PARAMS, genesis.margin_params, margin.check)
+    _put(draft, liquidation.LIQUIDATION_PARAMS, genesis.liquidation_params, liquidation.check)
+    _put(draft, instruments.INSTRUMENT_PARAMS, genesis.instrument_params, instruments.check)
+    _put(draft, oracle.ORACLE_PARAMS, genesis.oracle_params, oracle.check)
 
 
 def _put(draft: Draft, table: Table[int, V], params: V, check: Callable[[V], None]) -> None:

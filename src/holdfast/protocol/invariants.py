@@ -13,7 +13,7 @@ from holdfast.primitives.check import BrokenInvariantError, ensure
 from holdfast.protocol.accounts.state import ACCOUNTS, CLEARING_BASE, FEE_POT, INSURANCE_FUND, NONCES
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book.state import ORDERS, SIDES, Side
-from holdfast.protocol.instruments.state import INSTRUMENTS
+from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
 from holdfast.protocol.ledger.handlers import get_vault
 from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, DUST, USDC
 from holdfast.protocol.liquidation.handlers import list_unhealthy
@@ -64,7 +64,7 @@ def longs_equal_shorts(draft: Draft, block: BlockContext) -> None:
     for instrument_id in sorted(lots):
         ensure(lots[instrument_id] == 0, f"longs equal shorts of instrument {instrument_id}")
     for instrument_id, instrument in draft[INSTRUMENTS].items():
-        if instrument.is_future:
+        if instrument.kind == Kind.FUTURE:
             pot = draft[BALANCES].get((CLEARING_BASE + instrument_id, USDC)) or 0
             ensure(pot == -costs.get(instrument_id, 0), f"the clearing pot of instrument {instrument_id} is what is owed")
 

@@ -38,6 +38,7 @@ from holdfast.protocol.settlement import handlers as settlement
 from holdfast.protocol.staking import handlers as staking
 from holdfast.protocol.staking.handlers import get_powers
 from holdfast.protocol.surface import handlers as surface
+from holdfast.protocol.surface.rules import get_references_e8
 from holdfast.protocol.trading import handlers as trading
 from holdfast.protocol.trading import messages as trading_messages
 from holdfast.state.draft import Draft
@@ -109,11 +110,13 @@ def apply_block(state: State, block: Block, admit: Admit | None = None, *, rebui
 
 def _open_block(draft: Draft, context: BlockContext, block: Block) -> Events:
     """Prices in, what is due settled, what is live repriced: before any command of the block."""
+    reports, power = read_reports(draft, block), sum(get_powers(draft))
     return (
-        *oracle.apply_reports(draft, context, read_reports(draft, block), sum(get_powers(draft))),
+        *oracle.apply_reports(draft, context, reports, power),
+        *surface.apply_reports(draft, context, reports, power),
         *settlement.sample(draft, context),
         *settlement.settle_due(draft, context),
-        *instruments.list_due(draft, context),
+        *instruments.list_due(draft, context, get_references_e8(draft)),
         *surface.reprice(draft, context, settlement.get_fixings(draft, context)),
         *_revalue(draft, context),
     )

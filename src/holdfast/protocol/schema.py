@@ -8,7 +8,7 @@ from holdfast.protocol.chain import CHAIN, CLOCK
 from holdfast.protocol.collateral.params import COLLATERAL
 from holdfast.protocol.custody.params import CUSTODY_PARAMS
 from holdfast.protocol.instruments import state as instruments
-from holdfast.protocol.instruments.params import INSTRUMENT_PARAMS
+from holdfast.protocol.instruments.params import CONTRACT_SPECS, INSTRUMENT_PARAMS
 from holdfast.protocol.ledger import state as ledger
 from holdfast.protocol.liquidation import state as liquidation
 from holdfast.protocol.liquidation.params import LIQUIDATION_PARAMS
@@ -39,6 +39,7 @@ _ALL: Final = [
     CLOCK,
     COLLATERAL,
     CUSTODY_PARAMS,
+    CONTRACT_SPECS,
     INSTRUMENT_PARAMS,
     LIQUIDATION_PARAMS,
     MARGIN_PARAMS,

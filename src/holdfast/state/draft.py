@@ -8,12 +8,12 @@ never more than two lookups deep however far the nesting goes.
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from holdfast.primitives.check import ensure
-from holdfast.state.table import Table
+from holdfast.state.table import AnyTable, Ordered, Table
 
-K = TypeVar("K")
+K = TypeVar("K", bound=Ordered)
 V = TypeVar("V")
 
 
@@ -40,11 +40,11 @@ class Rows(Generic[K, V]):
         for key, value in changed.items():  # det-ok: each entry is independent of the others
             if value is not None:
                 if key not in by_key:
-                    insort(ordered, key)  # type: ignore[type-var]
+                    insort(ordered, key)
                 by_key[key] = value
             elif key in by_key:
                 del by_key[key]
-                del ordered[bisect_left(ordered, key)]  # type: ignore[type-var]
+                del ordered[bisect_left(ordered, key)]
 
 
 class DraftTable(Generic[K, V]):
@@ -98,7 +98,7 @@ class DraftTable(Generic[K, V]):
             return ordered
         kept = [key for key in ordered if key not in removed] if removed else list(ordered)
         kept.extend(added)
-        kept.sort()  # type: ignore[type-var]
+        kept.sort()
         return kept
 
     def items(self) -> Iterator[tuple[K, V]]:
@@ -113,12 +113,12 @@ class DraftTable(Generic[K, V]):
         return self._changed
 
 
-class Draft(dict[Table[object, object], DraftTable[object, object]]):
+class Draft(dict[AnyTable, DraftTable[Any, Any]]):
     """All tables with one block's changes. `draft[TABLE]` is the table; nothing reaches the base before a commit."""
 
     __slots__ = ("_depth", "_journal", "_rows")
 
-    def __init__(self, rows: dict[Table[object, object], Rows[object, object]]) -> None:
+    def __init__(self, rows: dict[AnyTable, Rows[Any, Any]]) -> None:
         """Open a draft over committed rows."""
         self._journal: list[tuple[dict[object, object], object, object]] = []
         self._depth = 0
@@ -127,7 +127,7 @@ class Draft(dict[Table[object, object], DraftTable[object, object]]):
 
     if TYPE_CHECKING:
 
-        def __getitem__(self, table: Table[K, V]) -> DraftTable[K, V]:  # type: ignore[override]
+        def __getitem__(self, table: Table[K, V]) -> DraftTable[K, V]:
             """Return one table of the draft."""
 
     @contextmanager

@@ -1,13 +1,13 @@
 """The committed state: every table's rows, and the tree that commits to them."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
 from holdfast.primitives.check import ensure
 from holdfast.primitives.reject import Malformed
 from holdfast.state.draft import Draft, Rows
 from holdfast.state.proof import Proof
-from holdfast.state.table import Table
+from holdfast.state.table import AnyTable
 from holdfast.state.tree import StateTree, TreePlan
 
 
@@ -23,10 +23,10 @@ class Sealed(NamedTuple):
 class State:
     """The rows of one committed height. It changes in `commit` alone."""
 
-    def __init__(self, tables: Iterable[Table[object, object]]) -> None:
+    def __init__(self, tables: Iterable[AnyTable]) -> None:
         """Start with empty tables."""
         self.tables = tuple(tables)
-        self._rows: dict[Table[object, object], Rows[object, object]] = {table: Rows() for table in self.tables}
+        self._rows: dict[AnyTable, Rows[Any, Any]] = {table: Rows() for table in self.tables}
         self._by_tag = {table.tag: table for table in self.tables if table.tag is not None}
         ensure(
             len(self._by_tag) == sum(table.tag is not None for table in self.tables),
@@ -57,7 +57,7 @@ class State:
                 self._rows[table].apply(changed)
         self._tree.apply(sealed.plan)
 
-    def prove(self, table: Table[object, object], key: object) -> Proof:
+    def prove(self, table: AnyTable, key: object) -> Proof:
         """Return a proof of what the root says about a key."""
         return self._tree.prove(table.encode_key(key))
 
@@ -97,7 +97,7 @@ class State:
 
 
 def _encoded_changes(
-    tables: tuple[Table[object, object], ...], draft: Draft
+    tables: tuple[AnyTable, ...], draft: Draft
 ) -> Iterator[tuple[bytes, bytes | None]]:
     for table in tables:
         if table.tag is None:
@@ -105,9 +105,9 @@ def _encoded_changes(
         rows = draft[table]
         encode_key, encode_value, committed = table.encode_key, table.encode_value, rows.get_base
         changed = rows.changes()
-        for key in sorted(changed):  # type: ignore[type-var]
+        for key in sorted(changed):
             value = changed[key]
             before = committed(key)
             if value is before or value == before:
                 continue
-            yield encode_key(key), None if value is None else encode_value(cast("object", value))
+            yield encode_key(key), None if value is None else encode_value(value)

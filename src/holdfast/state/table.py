@@ -1,12 +1,21 @@
 """A keyed table: how its keys and values become bytes. Tables iterate by key, never by insertion."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, Literal, TypeVar, cast
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
 from holdfast.primitives import codec
 from holdfast.primitives.check import ensure
 
-K = TypeVar("K")
+
+
+class Ordered(Protocol):
+    """What a key must be able to do: stand before another of its table."""
+
+    def __lt__(self, other: Any, /) -> bool:
+        """Return whether this key comes first."""
+
+
+K = TypeVar("K", bound=Ordered)
 V = TypeVar("V")
 
 Part = Literal["u64", "b32"]
@@ -52,18 +61,18 @@ class Table(Generic[K, V]):
         return f"<table {self.name}>"
 
 
-def _key_encoder(tag: int, parts: tuple[Part, ...]) -> Callable[[K], bytes]:
+def _key_encoder(tag: int, parts: tuple[Part, ...]) -> Callable[[Any], bytes]:
     prefix = bytes([tag])
     if parts == ("u64",):
-        return cast("Callable[[K], bytes]", lambda key: prefix + key.to_bytes(8, "big"))
+        return lambda key: prefix + key.to_bytes(8, "big")
     if parts == ("u64", "u64"):
-        return cast("Callable[[K], bytes]", lambda key: prefix + (key[0] << 64 | key[1]).to_bytes(16, "big"))
+        return lambda key: prefix + (key[0] << 64 | key[1]).to_bytes(16, "big")
     if parts == ("b32",):
-        return cast("Callable[[K], bytes]", lambda key: prefix + key)
+        return lambda key: prefix + key
 
-    def encode_parts(key: K) -> bytes:
+    def encode_parts(key: tuple[int | bytes, ...]) -> bytes:
         pieces = [prefix]
-        for part, piece in zip(parts, cast("tuple[int | bytes, ...]", key), strict=True):
+        for part, piece in zip(parts, key, strict=True):
             pieces.append(piece.to_bytes(8, "big") if isinstance(piece, int) else piece)
             ensure(len(pieces[-1]) == _WIDTH[part], "each part of a key has its width")
         return b"".join(pieces)
@@ -71,8 +80,8 @@ def _key_encoder(tag: int, parts: tuple[Part, ...]) -> Callable[[K], bytes]:
     return encode_parts
 
 
-def _key_decoder(parts: tuple[Part, ...]) -> Callable[[bytes], K]:
-    def decode_parts(data: bytes) -> K:
+def _key_decoder(parts: tuple[Part, ...]) -> Callable[[bytes], Any]:
+    def decode_parts(data: bytes) -> object:
         pieces: list[int | bytes] = []
         start = 1
         for part in parts:
@@ -80,6 +89,9 @@ def _key_decoder(parts: tuple[Part, ...]) -> Callable[[bytes], K]:
             pieces.append(int.from_bytes(piece, "big") if part == "u64" else piece)
             start += _WIDTH[part]
         ensure(start == len(data), "a key has exactly its parts")
-        return cast("K", pieces[0] if len(pieces) == 1 else tuple(pieces))
+        return pieces[0] if len(pieces) == 1 else tuple(pieces)
 
     return decode_parts
+
+
+AnyTable = Table[Any, Any]

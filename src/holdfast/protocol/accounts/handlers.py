@@ -99,9 +99,9 @@ def count_sessions(draft: Draft, account_id: int) -> int:
 
 
 def rebuild(draft: Draft) -> None:
-    """Rebuild the index of owners."""
+    """Rebuild the index of owners. The exchange's own accounts have none."""
     for account_id, account in draft[ACCOUNTS].items():
-        if not account.parent_id:
+        if account_id >= FIRST_USER_ACCOUNT and not account.parent_id:
             draft[OWNERS].put(account.owner_key, account_id)
 
 

@@ -7,10 +7,16 @@ Source: Gatheral and Jacquier, arXiv 1204.0646, theorems 4.1 and 4.2, section 4.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from holdfast.primitives.check import ensure
 from holdfast.primitives.units import PPM, div_floor
+from holdfast.protocol.oracle import rules as oracle
+from holdfast.protocol.oracle.messages import Report
+from holdfast.protocol.oracle.params import OracleParams
+from holdfast.protocol.surface.params import COLLATERAL_SHOCKS_PPM
+from holdfast.protocol.surface.state import SURFACES, Slice, Surface
+from holdfast.state.draft import Draft
 
 RHO_MAX_PPM: Final = PPM - 1
 ETA_MAX_PPM: Final = 2 * PPM
@@ -18,6 +24,9 @@ BUTTERFLY_MAX_E12: Final = 2 * PPM * PPM  # eta (1 + |rho|) <= 2
 THETA_MIN_E12: Final = 1
 THETA_MAX_E12: Final = 100 * 10**12  # a volatility of 1,000 % for a year
 EXPIRIES_MAX: Final = 64
+E9: Final = 10**9
+# Half of what the pricing kernel takes: beyond it an underlying is not listed and its instruments are halted.
+FORWARD_MAX_E8: Final = 2**52
 
 ensure(ETA_MAX_PPM * PPM <= BUTTERFLY_MAX_E12, "the butterfly bound is never looser than the bound on eta")
 ensure(0 < THETA_MIN_E12 < THETA_MAX_E12 < 2**53, "total variances are positive and exact in a double")
@@ -52,3 +61,140 @@ def interpolate_theta_e12(expiries_ms: Sequence[int], thetas_e12: Sequence[int],
             return near_e12 + div_floor((far_e12 - near_e12) * (expiry_ms - near_ms), far_ms - near_ms)
     last_ms, last_e12 = live[-1]
     return min(div_floor(last_e12 * (expiry_ms - now_ms), last_ms - now_ms), THETA_MAX_E12)
+
+
+class Candidate(NamedTuple):
+    """One validator's admissible surface, its forwards as ratios to its own price: expiry -> (ratio, variance)."""
+
+    validator: int
+    power: int
+    rho_ppm: int
+    eta_ppm: int
+    slices: dict[int, tuple[int, int]]
+
+
+class Agreed(NamedTuple):
+    """What a quorum says of one underlying's volatility."""
+
+    rho_ppm: int
+    eta_ppm: int
+    slices: tuple[Slice, ...]
+    included_power: int
+    is_fallback: bool
+
+
+def collateral_shocks_ppm(asset_id: int) -> tuple[int, ...]:
+    """Return what a coin held as collateral gains or loses in each scenario row of its universe."""
+    return COLLATERAL_SHOCKS_PPM[asset_id]
+
+
+def get_references_e8(draft: Draft) -> dict[int, int]:
+    """Return the price that strikes are listed around, for each underlying that can be priced."""
+    references: dict[int, int] = {}
+    for underlying, _ in draft[SURFACES].items():
+        price = oracle.get_price(draft, underlying)
+        if price is not None and price <= FORWARD_MAX_E8:
+            references[underlying] = price
+    return references
+
+
+def list_candidates(
+    params: OracleParams, underlying: int, reports: Sequence[tuple[int, int, Report]]
+) -> list[Candidate]:
+    """Return the reports that count for an underlying's surface: with a price that counts, and without arbitrage."""
+    prices = {
+        validator: feed.price_e8 for validator, _, feed in oracle.list_counted(params, underlying, reports)
+    }
+    candidates: list[Candidate] = []
+    for validator, power, report in reports:
+        for surface in report.surfaces:
+            if surface.underlying != underlying or validator not in prices:
+                continue
+            if is_admissible(surface.rho_ppm, surface.eta_ppm, [part.theta_e12 for part in surface.slices]):
+                slices = {
+                    part.expiry_ms: (div_floor(part.forward_e8 * E9, prices[validator]), part.theta_e12)
+                    for part in surface.slices
+                }
+                candidates.append(Candidate(validator, power, surface.rho_ppm, surface.eta_ppm, slices))
+    return candidates
+
+
+def compute_agreed(candidates: Sequence[Candidate], total_power: int, now_ms: int) -> Agreed | None:
+    """Return the median surface of a quorum's candidates, parameter by parameter, or None without a quorum.
+
+    An expiry counts where a quorum reports it. Where the medians together allow arbitrage, the candidate is taken that
+    a median would be if it had to be one of them: the one at the least power-weighted distance from all.
+    """
+    included = sum(candidate.power for candidate in candidates)
+    if not oracle.has_quorum(included, total_power):
+        return None
+    reported: dict[int, int] = {}
+    for candidate in candidates:
+        for expiry_ms in sorted(candidate.slices):
+            reported[expiry_ms] = reported.get(expiry_ms, 0) + candidate.power
+    expiries = [
+        expiry_ms
+        for expiry_ms in sorted(reported)
+        if expiry_ms > now_ms and oracle.has_quorum(reported[expiry_ms], total_power)
+    ][:EXPIRIES_MAX]
+    if not expiries:
+        return None
+    rho = oracle.compute_median_floor([(candidate.rho_ppm, candidate.power) for candidate in candidates])
+    eta = oracle.compute_median_floor([(candidate.eta_ppm, candidate.power) for candidate in candidates])
+    slices = tuple(_compute_slice(candidates, expiry_ms) for expiry_ms in expiries)
+    if is_admissible(rho, eta, [part.theta_e12 for part in slices]):
+        return Agreed(rho, eta, slices, included, is_fallback=False)
+    whole = [candidate for candidate in candidates if all(expiry_ms in candidate.slices for expiry_ms in expiries)]
+    if not whole:
+        return None
+    nearest = min(whole, key=lambda one: (_compute_distance(one, whole, expiries), one.validator))
+    slices = tuple(Slice(expiry_ms, *nearest.slices[expiry_ms]) for expiry_ms in expiries)
+    return Agreed(nearest.rho_ppm, nearest.eta_ppm, slices, included, is_fallback=True)
+
+
+def _compute_slice(candidates: Sequence[Candidate], expiry_ms: int) -> Slice:
+    having = [candidate for candidate in candidates if expiry_ms in candidate.slices]
+    ratio = oracle.compute_median_floor([(candidate.slices[expiry_ms][0], candidate.power) for candidate in having])
+    theta = oracle.compute_median_floor([(candidate.slices[expiry_ms][1], candidate.power) for candidate in having])
+    return Slice(expiry_ms, ratio, theta)
+
+
+def _compute_distance(one: Candidate, others: Sequence[Candidate], expiries: Sequence[int]) -> int:
+    """Return the power-weighted distance of a surface from others, in millionths: variances and ratios relative."""
+    total = 0
+    for other in others:
+        apart = abs(one.rho_ppm - other.rho_ppm) + abs(one.eta_ppm - other.eta_ppm)
+        for expiry_ms in expiries:
+            for mine, theirs in zip(one.slices[expiry_ms], other.slices[expiry_ms], strict=True):
+                apart += div_floor(abs(mine - theirs) * PPM, max(1, mine, theirs))
+        total += other.power * apart
+    return total
+
+
+def list_nodes(surface: Surface, now_ms: int) -> tuple[list[int], list[int], list[int]]:
+    """Return expiries, variances and forward ratios of a surface's expiries ahead; variance wears off with time."""
+    ahead = [part for part in surface.slices if part.expiry_ms > now_ms]
+    thetas = [
+        div_floor(part.theta_e12 * (part.expiry_ms - now_ms), part.expiry_ms - surface.updated_ms) for part in ahead
+    ]
+    return [part.expiry_ms for part in ahead], thetas, [part.forward_ratio_e9 for part in ahead]
+
+
+def interpolate_ratio_e9(expiries_ms: Sequence[int], ratios_e9: Sequence[int], expiry_ms: int, now_ms: int) -> int:
+    """Return the forward over the index at an expiry, linear in time from one now; flat beyond the last. Rounds: down."""
+    near_ms, near_e9 = now_ms, E9
+    for far_ms, far_e9 in zip(expiries_ms, ratios_e9, strict=True):
+        if expiry_ms <= far_ms:
+            return near_e9 + div_floor((far_e9 - near_e9) * (expiry_ms - near_ms), far_ms - near_ms)
+        near_ms, near_e9 = far_ms, far_e9
+    return near_e9
+
+
+def get_forward_e8(draft: Draft, underlying: int, expiry_ms: int, now_ms: int) -> int | None:
+    """Return an underlying's forward to an expiry that is still ahead, or None where it cannot be priced."""
+    surface = draft[SURFACES].get(underlying)
+    price = oracle.get_price(draft, underlying)
+    if surface is None or price is None:
+        return None
+    expiries, _, ratios = list_nodes(surface, now_ms)
+    return div_floor(price * interpolate_ratio_e9(expiries, ratios, expiry_ms, now_ms), E9)

@@ -1,16 +1,53 @@
-"""Stored surfaces, marks and risk rows, and the array that is derived from them.
+"""Stored surfaces, marks and risk rows, and the array that is derived from them."""
 
-The lead wrote `RiskArray` so that margin can be built on it; the rest of this file belongs to the surface module.
-"""
-
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+from holdfast.primitives.codec import Record
+from holdfast.protocol.limits import U64, Amount
 from holdfast.state.table import Table
 
 Int64Array = NDArray[np.int64]
+
+VERSION_SSVI: Final = 1
+SLICES_MAX: Final = 64
+ROW_BYTES: Final = 256
+
+
+class Slice(Record):
+    """One expiry of a surface: its forward over the index, x 1e9, and its total variance from `updated_ms` on.
+
+    The forward is kept as a ratio, so that it follows the index that stands, also while that is held back as suspect.
+    """
+
+    expiry_ms: U64
+    forward_ratio_e9: U64
+    theta_e12: U64
+
+
+class Surface(Record):
+    """One underlying's volatility: version 1 is SSVI with the power law, one rho and one eta for all expiries."""
+
+    version: U64
+    rho_ppm: Amount
+    eta_ppm: U64
+    slices: Annotated[tuple[Slice, ...], Meta(max_length=SLICES_MAX)]
+    updated_ms: U64
+    updated_height: U64
+
+
+class Mark(Record):
+    """One instrument's value and Greeks, a coin; scales as in the pricing kernel."""
+
+    mark_e8: U64  # USD x 1e8
+    iv_ppm: U64
+    delta_ppm: Amount
+    gamma_e12: Amount  # change of delta for one USD of the forward
+    vega_e8: Amount  # USD x 1e8 for one volatility point
+    theta_e8: Amount  # USD x 1e8 for one day
 
 
 class RiskLine(NamedTuple):
@@ -39,4 +76,8 @@ class RiskArray(NamedTuple):
     confidences_e8: dict[int, int]  # feed id -> confidence
 
 
+SURFACES: Final = Table[int, Surface]("surfaces", ["u64"], Surface, tag=50)
+MARKS: Final = Table[int, Mark]("marks", ["u64"], Mark, tag=51)
+# One leaf is one row: int64 x 32, little-endian.
+RISK_ROWS: Final = Table[int, bytes]("risk rows", ["u64"], bytes, tag=52, raw=True)
 RISK_ARRAY: Final = Table[int, RiskArray]("risk array", ["u64"], RiskArray, tag=None)

@@ -1,0 +1,60 @@
+# Every target sets up what it needs. The first setup downloads the pinned packages; after it, all works with the network off.
+.PHONY: help setup up test check check-format check-lint check-types check-imports check-own check-kernels fmt demo bench clean
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+BIN := .venv/bin
+WORKERS ?= 2
+PYTHON_FILES := src tests tools
+HAS_TOOL = cargo $(1) --version >/dev/null 2>&1 || { echo "check: cargo $(1) is not installed, the kernels' $(2) is passed over"; exit 0; };
+
+DEMO := examples/crash_hour --report out/demo --fault crash:validator=3,from=21:10,to=21:25
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' $(MAKEFILE_LIST) | column -t -s @
+
+setup: ## install the pinned packages and build the kernels into .venv
+	@tools/setup
+
+up: ## a live exchange (until it exists: the demo)
+	@echo "up: the live exchange is not built yet, so this runs the demo"
+	@$(MAKE) --no-print-directory demo
+
+demo: setup ## replay an hour's crash with a fault, to a verdict and a picture in out/demo
+	@$(BIN)/holdfast replay $(DEMO)
+
+bench: setup ## measure the stages of a block, as ratios
+	@$(BIN)/holdfast bench
+
+test: setup ## run all tests
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+
+check: check-format check-lint check-types check-imports check-own check-kernels ## format, lint, types, import contracts, own lints
+
+check-format: setup
+	@$(BIN)/ruff format --check $(PYTHON_FILES)
+
+check-lint: setup
+	@$(BIN)/ruff check $(PYTHON_FILES)
+
+check-types: setup
+	@$(BIN)/mypy
+
+check-imports: setup
+	@$(BIN)/lint-imports
+
+check-own: setup
+	@$(BIN)/python -m tools.lint
+
+check-kernels: setup
+	@$(call HAS_TOOL,fmt,format) cargo fmt --manifest-path kernels/Cargo.toml --check
+	@$(call HAS_TOOL,clippy,lint) cargo clippy --quiet --release --manifest-path kernels/Cargo.toml -- -D warnings
+
+fmt: setup ## format everything
+	@$(BIN)/ruff format $(PYTHON_FILES)
+	@$(BIN)/ruff check --fix --exit-zero --quiet $(PYTHON_FILES)
+	@cargo fmt --manifest-path kernels/Cargo.toml
+
+clean: ## remove what was made here, except .venv (removing that needs the network afterwards)
+	@rm -rf out kernels/target .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,213 @@
+"""A validator never signs against itself: across crashes at every disk operation, torn tails, rot and lost disks."""
+
+import pytest
+from replica_network import GENESIS_MS, ReplicaNetwork
+
+from holdfast.consensus.messages import NIL, Proposal, Vote, VoteKind
+from holdfast.lab.disk import SimulatedDisk
+from holdfast.lab.network import LinkQuality
+from holdfast.lab.world import derive_random
+from holdfast.node.ports import Network
+from holdfast.node.replica_wire import ProposalMessage, decode_message
+from holdfast.node.wal import DamagedFileError, SignLog, frame, read_frames
+
+VICTIM = 1
+
+
+class Witness:
+    """Hears all that one validator says over all of its lives, and remembers what it signed for each slot."""
+
+    def __init__(self) -> None:
+        self.signed: dict[tuple[object, ...], set[bytes]] = {}
+        self.repeated = 0
+
+    def hear(self, data: bytes) -> None:
+        message = decode_message(data)
+        if isinstance(message, ProposalMessage):
+            self.note(message.proposal)
+        elif isinstance(message, Vote):
+            self.note(message)
+
+    def note(self, signed: Proposal | Vote) -> None:
+        kind = signed.kind if isinstance(signed, Vote) else 0
+        hashes = self.signed.setdefault((signed.height, signed.round, kind), set())
+        self.repeated += signed.block_hash in hashes
+        hashes.add(signed.block_hash)
+
+    def conflicts(self) -> list[tuple[object, ...]]:
+        return [slot for slot, hashes in self.signed.items() if len(hashes) > 1]
+
+
+class Heard:
+    def __init__(self, inner: Network, witness: Witness) -> None:
+        self.inner, self.witness = inner, witness
+
+    def send(self, peer: int, message: bytes) -> None:
+        self.witness.hear(message)
+        self.inner.send(peer, message)
+
+    def broadcast(self, message: bytes) -> None:
+        self.witness.hear(message)
+        self.inner.broadcast(message)
+
+
+def witnessed(seed: int = 1, **options: object) -> tuple[ReplicaNetwork, Witness]:
+    witness = Witness()
+
+    def wrap(index: int, network: Network) -> Network:
+        return Heard(network, witness) if index == VICTIM else network
+
+    return ReplicaNetwork(seed=seed, wrap_network=wrap, **options), witness  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("operations", range(40))
+def test_crash_at_each_disk_operation__restart__signs_nothing_twice(operations: int) -> None:
+    network, witness = witnessed(seed=operations)
+    network.run_to(2)
+    network.world.disk(VICTIM).fail_after(operations)
+    assert network.world.run_while(lambda: network.world.node(VICTIM) is not None, network.world.now_ms + 60_000)
+    network.world.start(VICTIM)
+    network.run_to(network.replica(0).height + 4)
+    assert witness.conflicts() == []
+    assert network.events("equivocation_found") == []
+    assert network.replica(VICTIM).status == "running"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_all_crash_again_and_again__in_the_middle_of_heights__lock_is_kept(seed: int) -> None:
+    quality = LinkQuality(base_ms=30, jitter_ms=120, loss_ppm=150_000)
+    network, witness = witnessed(seed=seed, quality=quality)
+    random = derive_random(seed, "crashes")
+    network.run_to(1)
+    for _ in range(25):
+        network.run_for(random.randrange(50, 900))
+        index = random.randrange(4)
+        if random.randrange(2):
+            network.world.crash(index)
+        else:
+            for each in range(4):
+                network.world.crash(each)
+        network.run_for(random.randrange(1, 300))
+        network.world.start_all()
+    network.run_to(max(network.heights()) + 5, within_ms=600_000)
+    assert witness.conflicts() == []
+    assert network.events("equivocation_found") == []
+
+
+class Muffled:
+    """A network port that loses precommits while its flag is up."""
+
+    def __init__(self, inner: Network, flag: list[bool]) -> None:
+        self.inner, self.flag = inner, flag
+
+    def is_lost(self, data: bytes) -> bool:
+        message = decode_message(data)
+        return self.flag[0] and isinstance(message, Vote) and message.kind == VoteKind.PRECOMMIT
+
+    def send(self, peer: int, message: bytes) -> None:
+        if not self.is_lost(message):
+            self.inner.send(peer, message)
+
+    def broadcast(self, message: bytes) -> None:
+        if not self.is_lost(message):
+            self.inner.broadcast(message)
+
+
+@pytest.mark.parametrize("absent", [None, 0, 1, 2, 3])
+def test_all_locked_then_crashed__restart_even_without_one__locked_block_is_decided(absent: int | None) -> None:
+    flag = [False]
+    network = ReplicaNetwork(wrap_network=lambda _, inner: Muffled(inner, flag))
+    network.run_to(3)
+    flag[0] = True
+    height = max(network.heights()) + 1
+    network.run_for(250)
+    logs = [SignLog(network.world.disk(index), height).signed for index in range(4)]
+    locked = {vote.block_hash for log in logs for vote in log.votes if vote.kind == VoteKind.PRECOMMIT}
+    assert len(locked) == 1
+    assert NIL not in locked
+    for index in range(4):
+        network.world.crash(index)
+    flag[0] = False
+    for index in range(4):
+        if index != absent:
+            network.world.start(index)
+    assert len(network.events("height_resumed")) == 4 - (absent is not None)
+    network.run_to(height + 4)
+    assert network.replica(3 if absent != 3 else 0).block_hash_at(height) in locked
+
+
+def filled_disk() -> tuple[SimulatedDisk, str]:
+    network = ReplicaNetwork()
+    network.run_to(3)
+    network.world.run_until(network.world.now_ms + 40)
+    disk = network.world.disk(VICTIM)
+    name = next(name for name in disk.names() if name.startswith("signed-"))
+    assert disk.read(name)
+    return disk, name
+
+
+def test_sign_log__every_truncation__opens_with_a_prefix() -> None:
+    disk, name = filled_disk()
+    data = disk.read(name)
+    height = int(name.removeprefix("signed-"))
+    whole = SignLog(disk, height).signed
+    lengths = set()
+    for length in range(0, len(data), 7):
+        copy = SimulatedDisk(derive_random(1, "copy"))
+        copy.replace(name, data[:length])
+        signed = SignLog(copy, height).signed
+        assert whole.votes[: len(signed.votes)] == signed.votes
+        assert SignLog(copy, height).signed == signed
+        lengths.add(len(signed.votes))
+    assert len(lengths) > 1
+
+
+def test_sign_log__any_flipped_bit__refuses_to_open() -> None:
+    disk, name = filled_disk()
+    data = disk.read(name)
+    for bit in range(0, 8 * len(data), 5):
+        copy = SimulatedDisk(derive_random(1, "copy"))
+        copy.replace(name, data)
+        copy.flip_bit(name, bit)
+        with pytest.raises(DamagedFileError):
+            SignLog(copy, int(name.removeprefix("signed-")))
+
+
+def test_replica__rotten_sign_log__halts_with_the_file_named() -> None:
+    network = ReplicaNetwork()
+    network.run_to(3)
+    network.world.run_until(network.world.now_ms + 40)
+    name = next(name for name in network.world.disk(VICTIM).names() if name.startswith("signed-"))
+    network.world.crash(VICTIM)
+    network.world.disk(VICTIM).flip_bit(name, 99)
+    network.world.start(VICTIM)
+    assert network.replica(VICTIM).status == "halted"
+    assert name in network.replica(VICTIM).halt_reason
+    network.run_to(network.replica(0).height + 5, who=(0, 2, 3))
+
+
+def test_frames__payloads__round_trip_and_cut_tail_is_left_out() -> None:
+    data = frame(b"one") + frame(b"") + frame(b"three")
+    assert read_frames("f", data).payloads == (b"one", b"", b"three")
+    assert read_frames("f", data[:-1]).payloads == (b"one", b"")
+
+
+def test_block_store__damaged_block__is_fetched_again() -> None:
+    network = ReplicaNetwork()
+    network.run_to(6)
+    network.world.crash(2)
+    height = max(
+        int(name.removeprefix("block-")) for name in network.world.disk(2).names() if name.startswith("block-")
+    )
+    network.world.disk(2).flip_bit(f"block-{height:016d}", 4_000)
+    network.world.start(2)
+    network.run_to(12)
+    assert network.replica(2).status == "running"
+
+
+def test_disk_that_signed_before_genesis_quorum__clock_before_genesis__waits() -> None:
+    network, witness = witnessed()
+    network.world.run_until(GENESIS_MS - 1)
+    assert witness.signed == {}
+    network.run_to(2)
+    assert all(NIL not in hashes for hashes in witness.signed.values())
