@@ -16,6 +16,7 @@ from holdfast.consensus.step import (
     Event,
     Evidence,
     GetValue,
+    PolkaProven,
     ProposalReceived,
     SetTimer,
     Start,
@@ -224,6 +225,14 @@ def test_proposal__polka_round_not_before_its_own__is_ignored(pol_round: int) ->
     run.feed(*prevotes(1, W, 0, 1, 2))
     assert run.cast(proposal(1, W, pol_round)) == []
     assert run.state.proposals.get(1) is None
+
+
+def test_line_28__polka_proven_by_the_proposer__prevotes_though_an_equivocator_told_another_story() -> None:
+    run = Run()
+    run.feed(*prevotes(0, W, 0, 1), *prevotes(0, NIL, 2))
+    run.feed(TimeoutFired(Step.PROPOSE, 0), *precommits(0, NIL, 0, 1, 2), TimeoutFired(Step.PRECOMMIT, 0))
+    assert run.cast(*prevotes(0, W, 2), proposal(1, W, 0)) == []
+    assert run.cast(PolkaProven(0, W)) == [(PREVOTE, 1, W)]
 
 
 # Line 34

@@ -1,6 +1,6 @@
 """One height of consensus over the bare step function: no crypto, no application, a hostile network, perhaps one liar.
 
-Until `HEAL_MS` messages are lost and late, by odds that each run draws for each kind, and the liar says anything to
+Until `HEAL_MS` messages are lost and late, by odds that each run draws for each kind and receiver, and the liar says anything to
 anybody; after it links are good and the liar is silent. Who has decided shows its certificate to others, as catch-up does.
 `run` names the promise that broke, if any: agreement, validity or termination.
 """
@@ -17,6 +17,7 @@ from holdfast.consensus.step import (
     DecidedInvalid,
     Event,
     GetValue,
+    PolkaProven,
     ProposalReceived,
     SetTimer,
     Start,
@@ -67,7 +68,8 @@ class StepWorld:
         self.validators = ValidatorSet([Validator(bytes([index]) * 32, 1) for index in range(size)])
         self.nodes = {index: StepNode(index, self.validators) for index in range(size) if index != liar}
         self.heap: list[tuple[int, int, int, Event | Timer | Certificate]] = []
-        self.loss = {kind: self.random.choice([0.0, 0.1, 0.3, 0.6]) for kind in (None, *VoteKind)}
+        links = [(kind, index) for kind in (None, *VoteKind) for index in range(size)]
+        self.loss = {link: self.random.choice([0.0, 0.0, 0.3, 0.8]) for link in links}
         self.late = self.random.choice([0.0, 0.1, 0.4])
         self.sequence = 0
         self.now_ms = 0
@@ -83,7 +85,7 @@ class StepWorld:
         if self.now_ms >= HEAL_MS:
             self.push(self.random.randint(10, 50), receiver, event)
             return
-        if self.random.random() < self.loss[event.vote.kind if isinstance(event, VoteReceived) else None]:
+        if self.random.random() < self.loss[event.vote.kind if isinstance(event, VoteReceived) else None, receiver]:
             return
         is_late = self.random.random() < self.late
         self.push(self.random.randint(300, 3_000) if is_late else self.random.randint(10, 50), receiver, event)
@@ -108,6 +110,8 @@ class StepWorld:
                     self.feed(index, ValueReady(round_number, value))
                 case BroadcastProposal(round_number, block_hash, pol_round):
                     self.proposed.add(block_hash)
+                    if pol_round >= 0:
+                        self.say(index, PolkaProven(pol_round, block_hash))
                     self.say(index, ProposalReceived(round_number, block_hash, pol_round, True))
                 case CastVote(kind, round_number, block_hash):
                     self.say(index, VoteReceived(self.vote(kind, round_number, block_hash, index)))
@@ -147,8 +151,9 @@ class StepWorld:
     def story(self, round_number: int) -> tuple[bytes, int]:
         """Draw a value, often the liar's own, and a claim about its polka."""
         own = bytes([self.liar or 0, 200, round_number % 256, 7]) * 8
-        value = own if self.random.random() < 0.6 else self.random.choice(sorted({own, *self.proposed}))
-        return value, self.random.randint(-1, round_number - 1) if round_number else -1
+        value = own if self.random.random() < 0.8 else self.random.choice(sorted({own, *self.proposed}))
+        claims = [-1, round_number - 1, round_number - 1, self.random.randint(0, round_number - 1)] if round_number else [-1]
+        return value, self.random.choice(claims)
 
     def run(self) -> str:
         """Run to the decision of all or to the limit, and return the broken promise or an empty string."""

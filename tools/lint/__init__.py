@@ -1,1 +1,1 @@
-"""Our own lints: what no general tool knows about this code. Run as `python -m tools.lint [ROOT]`; standard library only."""
+"""Our own lints: what no general tool knows about this code. Standard library only; `python -m tools.lint [ROOT]`."""

@@ -1,4 +1,4 @@
-"""The determinism fence: below `node`, nothing may depend on a float, a clock, the machine or an order that is no key order.
+"""The determinism fence: below `node`, nothing depends on floats, clocks, the machine, or an order other than of keys.
 
 An exception needs `# det-ok: reason` on its line, and is counted.
 """
@@ -12,7 +12,8 @@ from tools.lint.source import CORE, Finding, Source
 FLOATS_ALLOWED: Final = ("primitives/pricing.py",)
 FLOOR_ALLOWED: Final = ("primitives/pricing.py", "primitives/units.py")
 MODULES: Final = frozenset(
-    "asyncio datetime decimal fractions json logging math os pickle random secrets socket statistics threading time uuid".split()
+    "asyncio datetime decimal fractions json logging math os pickle random secrets socket statistics "
+    "threading time uuid".split()
 )
 CALLS: Final = frozenset("breakpoint dir eval exec globals hash id input locals open print round vars".split())
 ORDER_FREE: Final = frozenset("all any frozenset len max min set sorted sum".split())
@@ -70,7 +71,7 @@ def _floats(node: ast.AST) -> Iterator[Complaint]:
 
 
 def _outside(node: ast.AST) -> Iterator[Complaint]:
-    """What reaches out of the machine: libraries, files, the environment, the process."""
+    """Find what reaches out of the machine: libraries, files, the environment, the process."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
         for name in sorted(MODULES.intersection(name.split(".")[0] for name in names)):
@@ -102,7 +103,7 @@ def _hazards(node: ast.AST) -> Iterator[Complaint]:
 
 
 def _reprs(tree: ast.Module) -> Iterator[Complaint]:
-    """A repr is for a person: it may stand in a raise or a __repr__, not in data."""
+    """Find reprs in data: they are for a person, in a raise or a __repr__."""
     spared = {
         id(inner)
         for node in ast.walk(tree)
@@ -118,7 +119,7 @@ def _reprs(tree: ast.Module) -> Iterator[Complaint]:
 
 
 def _order_free(tree: ast.Module) -> set[int]:
-    """The expressions whose order cannot matter: what sorted, sum and their like consume, and what a set is made from."""
+    """Return the expressions whose order cannot matter: what sorted, sum and their like consume."""
     free = set[int]()
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ORDER_FREE and node.args:
@@ -188,14 +189,9 @@ def _set_order(node: ast.AST, names: set[str], free: set[int]) -> Iterator[Compl
     for walked in _iterated(node):
         if _is_set(walked, names) and id(walked) not in free and id(node) not in free:
             yield walked, "set-order", "a set has no order that replicas share: walk sorted(...)"
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "pop"
-        and not node.args
-    ):
-        if _is_set(node.func.value, names):
-            yield node, "set-order", "pop takes any element of a set"
+    popped = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "pop"
+    if popped and not node.args and _is_set(node.func.value, names):
+        yield node, "set-order", "pop takes any element of a set"
 
 
 def _table_names(tree: ast.Module) -> set[str]:

@@ -1,4 +1,4 @@
-"""Shape: the eight file names of a protocol module, the length of files and functions, comments, and no machine's paths."""
+"""Shape: the file names of a protocol module, the length of files and functions, comments, no machine's paths."""
 
 import ast
 import re
@@ -19,15 +19,11 @@ _MACHINE_PATH: Final = re.compile(r"(?<![\w./~${}:-])/(?:home|root|work|Users)(?
 
 def check(source: Source) -> Iterator[Finding]:
     """Check one Python file's place, lengths and comments."""
-    parts = source.path.parts
-    if (
-        parts[:3] == ("src", "holdfast", "protocol")
-        and len(parts) > 4
-        and parts[4].removesuffix(".py") not in VOCABULARY
-    ):
-        yield Finding(
-            source.path, 1, "vocabulary", f"{parts[4]} is none of a module's file names: {' '.join(sorted(VOCABULARY))}"
-        )
+    if source.ring == "protocol":
+        _, *below = source.path.relative_to("src/holdfast/protocol").parts
+        if below and below[0].removesuffix(".py") not in VOCABULARY:
+            allowed = " ".join(sorted(VOCABULARY))
+            yield Finding(source.path, 1, "vocabulary", f"{below[0]} is none of a module's file names: {allowed}")
     lines = source.text.count("\n")
     if lines > FILE_LINES_MAX:
         yield Finding(

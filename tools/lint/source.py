@@ -36,8 +36,8 @@ class Source(NamedTuple):
     @property
     def ring(self) -> str:
         """The folder below src/holdfast that the file belongs to, or nothing."""
-        parts = self.path.parts
-        return parts[2] if parts[:2] == ("src", "holdfast") and len(parts) > 3 else ""
+        package = PurePosixPath("src/holdfast")
+        return self.path.relative_to(package).parts[0] if package in self.path.parents else ""
 
     @property
     def excuses(self) -> dict[int, str]:

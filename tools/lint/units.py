@@ -1,4 +1,4 @@
-"""Units: two names whose suffixes disagree may be multiplied, never added, compared, assigned or passed for one another."""
+"""Units: names whose suffixes disagree may be multiplied, never added, compared, assigned or passed for one another."""
 
 import ast
 from collections.abc import Iterator
@@ -42,8 +42,8 @@ def _pairs(node: ast.AST) -> Iterator[tuple[str, str, str]]:
 
 def suffix(name: str) -> str:
     """Return the unit that a name carries; a rate (`_per_`) or an index (`_by_`) carries none."""
-    words = name.lower().strip("_").split("_")
-    return "" if len(words) < 2 or {"per", "by"} & set(words) or words[-1] not in UNITS else words[-1]
+    *words, last = name.lower().strip("_").split("_")
+    return last if words and last in UNITS and not {"per", "by"} & set(words) else ""
 
 
 def unit(node: ast.expr) -> str:

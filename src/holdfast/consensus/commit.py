@@ -90,6 +90,24 @@ def check_commit(
     return None if all(verify_many(checks)) else Fault.BAD_SIGNATURE
 
 
+def check_polka(
+    validators: ValidatorSet, domains: SignDomains, votes: Sequence[Vote], round_number: int, block_hash: bytes, height: int
+) -> Fault | None:
+    """Judge votes as the proof of a polka: prevotes of more than two thirds for one block in one round."""
+    slots = {(vote.kind, vote.height, vote.round, vote.block_hash) for vote in votes}
+    indices = [vote.validator_index for vote in votes]
+    if slots != {(VoteKind.PREVOTE, height, round_number, block_hash)} or len(set(indices)) != len(indices):
+        return Fault.MALFORMED
+    if not all(index in validators for index in indices):
+        return Fault.FOREIGN_VALIDATOR
+    if not validators.has_quorum(sum(map(validators.power, indices))):
+        return Fault.POWER_SHORT
+    checks = [
+        (validators.public_key(vote.validator_index), vote_sign_bytes(domains, vote), vote.signature) for vote in votes
+    ]
+    return None if all(verify_many(checks)) else Fault.BAD_SIGNATURE
+
+
 def compute_block_time_ms(validators: ValidatorSet, commit: Commit) -> int:
     """Return the power-weighted median of a commit's timestamps: the block time of the next height.
 

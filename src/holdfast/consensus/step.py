@@ -82,6 +82,7 @@ class State(NamedTuple):
     locked_round: int = NO_ROUND
     valid_hash: bytes = NIL
     valid_round: int = NO_ROUND
+    polkas: frozenset[tuple[int, bytes]] = frozenset()
     fired: frozenset[tuple[int, int]] = frozenset()
     decided: bool = False
 
@@ -112,6 +113,17 @@ class VoteReceived(NamedTuple):
     vote: Vote
 
 
+class PolkaProven(NamedTuple):
+    """Verified prevotes of more than two thirds for a block in one round, received together.
+
+    Why beside single votes: a validator that voted twice counts here for its first vote, in a peer's proof for its other.
+    Without the proof two honest validators could disagree for ever on whether there was a polka.
+    """
+
+    round: int
+    block_hash: bytes
+
+
 class TimeoutFired(NamedTuple):
     """A timer set by SetTimer has run out."""
 
@@ -119,7 +131,7 @@ class TimeoutFired(NamedTuple):
     round: int
 
 
-Event = Start | ValueReady | ProposalReceived | VoteReceived | TimeoutFired
+Event = Start | ValueReady | ProposalReceived | VoteReceived | PolkaProven | TimeoutFired
 
 
 class GetValue(NamedTuple):
@@ -215,6 +227,8 @@ def _take(state: State, event: Event) -> Transition:
             return _take_vote(state, vote)
         case ProposalReceived():
             return _take_proposal(state, event), ()
+        case PolkaProven(round_number, block_hash):
+            return state._replace(polkas=state.polkas | {(round_number, block_hash)}), ()
         case TimeoutFired(waiting, round_number):
             return _take_timeout(state, waiting, round_number)
         case ValueReady(round_number, block_hash):
@@ -300,7 +314,7 @@ def lock_allows_polka(state: State, seen: SeenProposal) -> bool:
 
 def has_polka(state: State, round_number: int, block_hash: bytes) -> bool:
     """Tell whether more than two thirds prevoted for a block in a round."""
-    return state.votes.has_quorum_for(VoteKind.PREVOTE, round_number, block_hash)
+    return (round_number, block_hash) in state.polkas or state.votes.has_quorum_for(VoteKind.PREVOTE, round_number, block_hash)
 
 
 def decided_hash(state: State, round_number: int) -> bytes:

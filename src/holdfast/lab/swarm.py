@@ -1,8 +1,9 @@
 """Fault plans drawn from a seed, so that many short runs together meet what nobody thought of.
 
-Every draw stays inside what the exchange must survive: at any time at most one validator is crashed, cut off, slow or
-lying, and at most one venue; the last third of a run is quiet, so that liveness after healing can be judged. Kinds are
-dealt out in turn over neighbouring seeds, so that no kind is met by luck only.
+Every draw stays inside what four validators must survive: faults come one after the other, each of one validator or
+venue; those that outlast their window (a lie under the own signature, a lost memory) fall on one and the same validator,
+or two of them could meet at one height. The last third of a run is quiet, so that liveness after healing can be judged.
+Kinds are dealt out in turn over neighbouring seeds, so that none is met by luck only.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,8 @@ KINDS_MIN: Final = 3
 KINDS_MAX: Final = 5
 _FACTORS_PPM: Final = (PPM // 10, PPM // 2, 9 * PPM // 10, 11 * PPM // 10, 2 * PPM, 10 * PPM)
 _DELAYS_MS: Final = (50, 400, 2_000, 10_000)
-_QUIET_THIRDS: Final = 3
+# Kinds after which their validator may stay silent, or contradict itself, at the height in progress.
+_LASTING: Final = ("equivocate", "wipe", "oracle-lies")
 
 
 def draw_faults(
@@ -24,31 +26,35 @@ def draw_faults(
 ) -> tuple[Fault, ...]:
     """Return three to five faults of different kinds for a run of so many block intervals."""
     random = derive_random(seed, "swarm")
-    kinds = _deal(seed, random.randint(KINDS_MIN, KINDS_MAX), with_venues=bool(venues))
-    busy = max(1, (blocks - blocks // _QUIET_THIRDS) // len(kinds))
+    kinds = _deal(random, seed, with_venues=bool(venues))
+    suspect = random.randrange(validators)
+    slot_ms = (blocks - blocks // 3) * interval_ms // len(kinds)
     faults = []
     for slot, kind in enumerate(kinds):
-        first = slot * busy + random.randrange(max(1, busy // 2))
-        last = first + random.randint(1, max(1, (slot + 1) * busy - first))
-        from_ms = origin_ms + first * interval_ms + random.randrange(interval_ms)
-        to_ms = min(origin_ms + last * interval_ms, origin_ms + (slot + 1) * busy * interval_ms)
-        faults.append(_draw(random, kind, from_ms, max(to_ms, from_ms + interval_ms), validators, venues))
+        begin_ms = random.randrange(slot_ms // 2)
+        end_ms = random.randrange(begin_ms + 1, slot_ms)
+        keys = KINDS[kind]
+        faults.append(
+            Fault(
+                kind,
+                origin_ms + slot * slot_ms + begin_ms,
+                origin_ms + slot * slot_ms + end_ms,
+                validator=_pick(random, kind, suspect, validators) if "validator" in keys else None,
+                venue=random.choice(venues) if "venue" in keys else None,
+                factor_ppm=random.choice(_FACTORS_PPM) if "factor" in keys else None,
+                delay_ms=random.choice(_DELAYS_MS) if "ms" in keys else None,
+            )
+        )
     return tuple(faults)
 
 
-def _deal(seed: int, count: int, *, with_venues: bool) -> list[str]:
+def _deal(random: Random, seed: int, *, with_venues: bool) -> list[str]:
     kinds = [kind for kind, keys in KINDS.items() if with_venues or "venue" not in keys]
-    return [kinds[(seed + 3 * turn) % len(kinds)] for turn in range(min(count, len(kinds)))]
+    turn = kinds.pop(seed % len(kinds))
+    dealt = [turn, *random.sample(kinds, random.randrange(KINDS_MIN, KINDS_MAX + 1) - 1)]
+    random.shuffle(dealt)
+    return dealt
 
 
-def _draw(random: Random, kind: str, from_ms: int, to_ms: int, validators: int, venues: Sequence[str]) -> Fault:
-    keys = KINDS[kind]
-    return Fault(
-        kind,
-        from_ms,
-        to_ms,
-        validator=random.randrange(validators) if "validator" in keys else None,
-        venue=random.choice(venues) if "venue" in keys else None,
-        factor_ppm=random.choice(_FACTORS_PPM) if "factor" in keys else None,
-        delay_ms=random.choice(_DELAYS_MS) if "ms" in keys else None,
-    )
+def _pick(random: Random, kind: str, suspect: int, validators: int) -> int:
+    return suspect if kind in _LASTING else random.randrange(validators)

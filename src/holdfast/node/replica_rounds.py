@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from holdfast.consensus import limits
-from holdfast.consensus.commit import check_extension, check_vote
+from holdfast.consensus.commit import check_extension, check_polka, check_vote
 from holdfast.consensus.messages import (
     NIL,
     Block,
@@ -31,6 +31,7 @@ from holdfast.consensus.step import (
     Event,
     Evidence,
     GetValue,
+    PolkaProven,
     ProposalReceived,
     SetTimer,
     Start,
@@ -189,13 +190,22 @@ class Rounds:
             return False
         if proposal.block_hash not in self._blocks and not self._take_block(proposal.block_hash, message.block):
             return False
-        for vote in message.polka:
-            if vote.kind == VoteKind.PREVOTE and vote.height == self.height:
-                self.on_vote(vote)
-        # Those votes may have decided the height.
-        if proposal.height == self.height:
-            self._queue_proposal(proposal)
-            self._drain()
+        if proposal.pol_round != NO_ROUND and not self._take_polka(proposal, message.polka):
+            return False
+        self._queue_proposal(proposal)
+        self._drain()
+        return True
+
+    def _take_polka(self, proposal: Proposal, polka: tuple[Vote, ...]) -> bool:
+        """Take the proof that comes with a block proposed again."""
+        if (proposal.pol_round, proposal.block_hash) in self.state.polkas:
+            return True
+        validators, domains = self.state.validators, self._env.domains
+        fault = check_polka(validators, domains, polka, proposal.pol_round, proposal.block_hash, proposal.height)
+        if fault is not None:
+            return False
+        self._events.append(PolkaProven(proposal.pol_round, proposal.block_hash))
+        self._events.extend(map(VoteReceived, polka))
         return True
 
     def _take_block(self, block_hash: bytes, data: bytes) -> bool:

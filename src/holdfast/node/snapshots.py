@@ -12,7 +12,7 @@ from holdfast.primitives import codec
 from holdfast.primitives.codec import Record
 from holdfast.primitives.crypto import sha256
 from holdfast.primitives.reject import Malformed
-from holdfast.protocol.rebuild import rebuild
+from holdfast.protocol.rebuild import restore
 from holdfast.protocol.schema import TABLES
 from holdfast.state.store import State
 
@@ -115,7 +115,7 @@ def read_offer(info: SnapshotInfo, app_hash: bytes) -> Restoring | OfferVerdict:
 def index_state(state: State) -> None:
     """Rebuild the derived tables of a state that was loaded from rows."""
     draft = state.draft()
-    rebuild(draft)
+    restore(draft)
     state.commit(state.seal(draft))
 
 

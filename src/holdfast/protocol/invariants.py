@@ -94,14 +94,16 @@ def nonces_only_grow(draft: Draft, block: BlockContext) -> None:
 
 
 def expired_is_empty(draft: Draft, block: BlockContext) -> None:
-    """Nobody holds an instrument whose settlement is complete, and nothing settled trades."""
-    live = {(i.underlying, i.expiry_ms): True for _, i in draft[INSTRUMENTS].items()}
-    for key, record in draft[SETTLEMENTS].items():
-        ensure(not record.is_complete or key not in live, "a completed settlement leaves no instrument")
-    instruments = draft[INSTRUMENTS]
-    for instrument_id, instrument in instruments.changes().items():  # det-ok: each entry stands alone
-        if instrument is None:
-            ensure(not get_holders(draft, instrument_id), f"instrument {instrument_id} is gone and nobody holds it")
+    """A settlement price is written once; its instruments have no orders, and nobody holds one that is gone."""
+    instruments, settlements = draft[INSTRUMENTS], draft[SETTLEMENTS]
+    for key, price in settlements.changes().items():  # det-ok: each entry is independent of the others
+        ensure(settlements.get_base(key) in (None, price), "a settlement price is written once")
+    for instrument_id, instrument in instruments.items():
+        if (instrument.underlying, instrument.expiry_ms) in settlements:
+            for side in Side:
+                ensure((instrument_id, side) not in draft[SIDES], f"instrument {instrument_id} is settled, not traded")
+    for instrument_id, kept in instruments.changes().items():  # det-ok: each entry is independent of the others
+        ensure(kept is not None or not get_holders(draft, instrument_id), f"nobody holds {instrument_id}, which is gone")
 
 
 def fund_not_negative(draft: Draft, block: BlockContext) -> None:

@@ -111,21 +111,20 @@ def apply_block(state: State, block: Block, admit: Admit | None = None, *, rebui
 def _open_block(draft: Draft, context: BlockContext, block: Block) -> Events:
     """Prices in, what is due settled, what is live repriced: before any command of the block."""
     reports, power = read_reports(draft, block), sum(get_powers(draft))
-    return (
+    events = (
         *oracle.apply_reports(draft, context, reports, power),
         *surface.apply_reports(draft, context, reports, power),
-        *settlement.sample(draft, context),
+    )
+    settlement.sample(draft, context)
+    events += (
         *settlement.settle_due(draft, context),
         *instruments.list_due(draft, context, get_references_e8(draft)),
         *surface.reprice(draft, context, settlement.get_fixings(draft, context)),
-        *_revalue(draft, context),
+        *settlement.realise_daily(draft, context),
     )
-
-
-def _revalue(draft: Draft, context: BlockContext) -> Events:
     margin.revalue(draft)
     margin.start_day(draft, context)
-    return settlement.realise_daily(draft, context)
+    return events
 
 
 def _close_block(draft: Draft, context: BlockContext, block: Block) -> Events:

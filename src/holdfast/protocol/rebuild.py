@@ -8,12 +8,16 @@ from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import OPEN_ORDERS, QUOTES, SIDES
 from holdfast.protocol.instruments import handlers as instruments
 from holdfast.protocol.instruments.state import NAMES, SERIES
+from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.portfolio.state import HOLDERS, HOLDINGS
+from holdfast.protocol.surface import handlers as surface
 from holdfast.state.draft import Draft
+from holdfast.state.table import AnyTable
 
-# The risk array and the accounts' risk are derived too, but belong to a block: the next one computes them first.
-DERIVED: Final = (OWNERS, HOLDINGS, HOLDERS, SIDES, OPEN_ORDERS, QUOTES, NAMES, SERIES)
+# The risk array and the accounts' risk are derived too; they belong to a block's marks, and `MARGIN_CACHE_FRESH` and the
+# leaf tables stand for them.
+DERIVED: Final[tuple[AnyTable, ...]] = (OWNERS, HOLDINGS, HOLDERS, SIDES, OPEN_ORDERS, QUOTES, NAMES, SERIES)
 
 
 def rebuild(draft: Draft) -> None:
@@ -22,3 +26,10 @@ def rebuild(draft: Draft) -> None:
     instruments.rebuild(draft)
     portfolio.rebuild(draft)
     book.rebuild(draft)
+
+
+def restore(draft: Draft) -> None:
+    """Rebuild all that a replica derives, marks and margin included, after its rows were loaded."""
+    rebuild(draft)
+    surface.rebuild(draft)
+    margin.revalue(draft)

@@ -101,12 +101,12 @@ class DraftTable(Generic[K, V]):
         kept.sort()
         return kept
 
-    def items(self) -> Iterator[tuple[K, V]]:
-        """Yield keys and values in the order of the keys."""
-        for key in list(self.keys()):
-            value = self.get(key)
-            if value is not None:
-                yield key, value
+    def items(self) -> list[tuple[K, V]]:
+        """Return keys and values as of now, in the order of the keys."""
+        base, changed = self._base, self._changed
+        if not changed:
+            return [(key, base[key]) for key in self._rows.ordered]
+        return [(key, cast("V", changed[key] if key in changed else base[key])) for key in self.keys()]
 
     def changes(self) -> dict[K, V | None]:
         """Return what the draft holds beside the base: None where it deletes."""

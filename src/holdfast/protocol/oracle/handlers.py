@@ -33,9 +33,7 @@ def apply_reports(
             continue
         draft[FEEDS].put(feed_id, after)
         if after.updated_height == block.height:
-            events.append(
-                FeedUpdated(feed_id, after.price_e8, after.confidence_e8, after.included_power, after.status)
-            )
+            events.append(FeedUpdated(feed_id, after.price_e8, after.confidence_e8, after.included_power, after.status))
         status = Status.HALTED if before is None else before.status
         if after.status != status:
             events.append(FeedStatusChanged(feed_id, status, after.status))
@@ -59,17 +57,13 @@ def _report(
     if before.is_flagged:
         return replace(before, reported_ms=block.time_ms, reported_height=block.height)
     passed = block.time_ms - before.updated_ms
-    variance = rules.compute_variance_e18(
-        params, before.variance_e18, before.price_e8, quorum.price_e8, passed
-    )
+    variance = rules.compute_variance_e18(params, before.variance_e18, before.price_e8, quorum.price_e8, passed)
     is_usual = rules.is_within(
         params, params.velocity_floor_ppm, before.variance_e18, before.price_e8, quorum.price_e8, passed
     )
     if is_usual:
         return _accept(block, quorum, total_power, variance)
-    doubt = before.suspicion or Suspicion(
-        quorum.price_e8, block.time_ms, block.height, block.time_ms, block.height
-    )
+    doubt = before.suspicion or Suspicion(quorum.price_e8, block.time_ms, block.height, block.time_ms, block.height)
     if _is_over(params, block, doubt) or (
         before.suspicion is not None and _is_confirmed(params, block, doubt, quorum.price_e8, variance)
     ):

@@ -185,9 +185,7 @@ def _price(draft: Draft, block: BlockContext, fixings: Fixings) -> tuple[_Priced
     return _Priced(live, marks, pricing.compute_rows(inputs, options, _make_grid(draft), marks.mark_e8)), excessive
 
 
-def _make_slice(
-    draft: Draft, block: BlockContext, key: tuple[int, int], fixing: tuple[int, int]
-) -> _SliceRow | None:
+def _make_slice(draft: Draft, block: BlockContext, key: tuple[int, int], fixing: tuple[int, int]) -> _SliceRow | None:
     """Return a series' slice, or None where nothing tells its price.
 
     What has expired without a price is still open for as much of the averaging time as its average lacks.
@@ -242,7 +240,10 @@ def _write(draft: Draft, priced: _Priced) -> tuple[Record, ...]:
         if is_excessive != instrument.is_halted:
             events.extend(set_halted(draft, instrument_id, is_halted=is_excessive))
         if not is_excessive:
-            put_mark(instrument_id, Mark(*mark))
+            # A future has no volatility of its own, only its linear part.
+            put_mark(
+                instrument_id, Mark(mark[0], 0, mark[2], 0, 0, 0) if instrument.kind == Kind.FUTURE else Mark(*mark)
+            )
             put_row(instrument_id, data[place * ROW_BYTES : (place + 1) * ROW_BYTES])
     return tuple(events)
 

@@ -102,9 +102,7 @@ def list_candidates(
     params: OracleParams, underlying: int, reports: Sequence[tuple[int, int, Report]]
 ) -> list[Candidate]:
     """Return the reports that count for an underlying's surface: with a price that counts, and without arbitrage."""
-    prices = {
-        validator: feed.price_e8 for validator, _, feed in oracle.list_counted(params, underlying, reports)
-    }
+    prices = {validator: feed.price_e8 for validator, _, feed in oracle.list_counted(params, underlying, reports)}
     candidates: list[Candidate] = []
     for validator, power, report in reports:
         for surface in report.surfaces:

@@ -53,7 +53,7 @@ class Mark(Record):
 class RiskLine(NamedTuple):
     """One instrument's line of the risk array, for the incremental path."""
 
-    index: int
+    place: int
     value_atoms: int  # mark value of one lot
     row: Int64Array  # int64[32], change of that value per scenario, atoms per lot
     underlying: int

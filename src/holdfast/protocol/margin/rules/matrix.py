@@ -184,13 +184,13 @@ def _sum_orders(
     instruments = draft[INSTRUMENTS]
     rows: list[tuple[int, int, int, int, int, int]] = []
     tick_values: dict[int, int] = {}
-    for place, order in orders:
+    for account_place, order in orders:
         instrument_id = order.instrument_id
         if instrument_id not in tick_values:
             tick_values[instrument_id] = instruments[instrument_id].tick_value_atoms
         limit = order.price_ticks * tick_values[instrument_id]
         sign = 1 if order.side == Side.BUY else -1
-        rows.append((place, instrument_id, limit, order.lots, sign, order.flags & FLAG_QUOTE))
+        rows.append((account_place, instrument_id, limit, order.lots, sign, order.flags & FLAG_QUOTE))
     columns = np.array(rows, dtype=np.int64).reshape(-1, 6)
     place, lots, is_quote = columns[:, 0], columns[:, 3], columns[:, 5] != 0
     index = np.searchsorted(array.instrument_ids, columns[:, 1])

@@ -34,7 +34,10 @@ _NO_STRESS.setflags(write=False)
 EMPTY_RISK: Final = AccountRisk(
     _NO_STRESS, _NO_STRESS, _NO_STRESS, 0, 0, 0, (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), 0, {}
 )
-_NO_CHARGES: Final = Charges(*[(0, 0, 0)] * 7, is_depegged=False)
+_NOTHING: Final = (0, 0, 0)
+_NO_CHARGES: Final = Charges(
+    _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, is_depegged=False
+)
 
 
 def compute_charges(params: MarginParams, array: RiskArray | None, degraded: dict[int, bool]) -> Charges:

@@ -1,0 +1,155 @@
+"""What a replay came to: one record, as JSON for machines and in words for people."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from holdfast.lab.replay_settings import show_time
+from holdfast.primitives.units import USDC_ATOMS
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Every figure of a run. Counts and `*_atoms` are integers."""
+
+    blocks: int
+    orders: int
+    orders_accepted: int
+    fills: int
+    rejected: dict[str, int]
+    liquidated_accounts: int
+    auctions: int
+    haircut_atoms: int
+    insurance_atoms: int
+    settled_instruments: int
+    validators: list[dict[str, int | str]]
+    app_hashes_agree: bool
+    halted_blocks: int
+    conservation: dict[str, dict[str, int]]
+    invariants: dict[str, dict[str, int]]
+    oracle: dict[str, dict[str, int]]
+    undercollateralised_at_end: int
+    seconds: float
+    seed: int
+    root_log_sha256: str
+    # Beyond what every caller may rely on: what the figures above rest on.
+    in_liquidation_at_end: int
+    refused_order_types: dict[str, int]
+    commands: int
+    instruments_listed: int
+    start_ms: int
+    end_ms: int
+    agents: dict[str, dict[str, int]]
+    fees: dict[str, int]
+    insurance_first_atoms: int
+    backstop_first_atoms: int
+    faults: list[str]
+    faults_fired: dict[str, int]
+    synthetic_only_blocks: dict[str, int]
+    taken_at_par: list[str]
+    notes: list[str]
+    disagreements: list[str]
+    reads: int
+    restored_from_snapshot_at: int
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Return each promise that did not hold, in words; none where the run is good."""
+        found: list[str] = []
+        if not self.app_hashes_agree:
+            found.append(f"validators disagree: {'; '.join(self.disagreements[:5])}")
+        for name, counts in self.invariants.items():
+            if counts["broken"]:
+                found.append(f"{name} was broken {counts['broken']} times")
+        for asset, money in self.conservation.items():
+            if money["difference_atoms"]:
+                found.append(f"{asset} is not conserved: {money['difference_atoms']} atoms differ")
+        for validator in self.validators:
+            if str(validator["status"]).startswith("halted"):
+                found.append(f"{validator['name']} halted at height {validator['height']}")
+        return tuple(found)
+
+    @property
+    def is_good(self) -> bool:
+        """Tell whether every promise held."""
+        return not self.failures
+
+    def to_json(self) -> str:
+        """Return one JSON object."""
+        return json.dumps(asdict(self), indent=2)
+
+    def to_words(self) -> str:
+        """Return the verdict for people."""
+        lines = [
+            f"{'GOOD' if self.is_good else 'BROKEN'}: {self.blocks:,} blocks from {show_time(self.start_ms)} to "
+            f"{show_time(self.end_ms)}, seed {self.seed}, {self.seconds:.1f} s",
+            *(f"  BROKEN: {failure}" for failure in self.failures),
+            *self._chain_words(),
+            *self._market_words(),
+            *self._safety_words(),
+            *self._oracle_words(),
+            *self._setting_words(),
+        ]
+        return "\n".join(lines)
+
+    def _chain_words(self) -> list[str]:
+        lines = []
+        for validator in self.validators:
+            app_hash = str(validator["app_hash"])[:16]
+            lines.append(f"  {validator['name']}: height {validator['height']}, {app_hash}..., {validator['status']}")
+        agree = "agree at every height that two hold" if self.app_hashes_agree else "DISAGREE"
+        halted = f"; {self.halted_blocks} intervals passed without a block" if self.halted_blocks else ""
+        return [f"Validators: app hashes {agree}{halted}", *lines, f"  root log {self.root_log_sha256}"]
+
+    def _market_words(self) -> list[str]:
+        refused = ", ".join(f"{code} {count:,}" for code, count in list(self.rejected.items())[:8])
+        types = ", ".join(f"{name} {count:,}" for name, count in self.refused_order_types.items())
+        return [
+            f"Market: {self.orders:,} orders in {self.commands:,} commands, {self.orders_accepted:,} accepted, "
+            f"{self.fills:,} fills, {self.instruments_listed:,} instruments listed, {self.settled_instruments:,} settled",
+            f"  refused: {refused or 'nothing'}",
+            f"  refused by order type: {types or 'none'}",
+        ]
+
+    def _safety_words(self) -> list[str]:
+        checked = min((counts["checked"] for counts in self.invariants.values()), default=0)
+        held = ", ".join(f"{asset} {money['difference_atoms']}" for asset, money in self.conservation.items())
+        return [
+            f"Liquidation: {self.liquidated_accounts:,} accounts, {self.auctions:,} auctions, haircut "
+            f"{_dollars(self.haircut_atoms)}; insurance fund {_dollars(self.insurance_first_atoms)} at the start, "
+            f"{_dollars(self.insurance_atoms)} at the end",
+            f"  under water at the end: {self.undercollateralised_at_end}; still in liquidation: "
+            f"{self.in_liquidation_at_end}",
+            f"Conservation: differences {held}",
+            f"Invariants: {len(self.invariants)}, each checked at least {checked:,} times, "
+            f"{sum(counts['broken'] for counts in self.invariants.values())} broken",
+        ]
+
+    def _oracle_words(self) -> list[str]:
+        return [
+            f"Oracle {feed}: {counts['updates']:,} updates, {counts['outliers_rejected']:,} outliers rejected, "
+            f"{counts['status_changes']:,} status changes, {counts['lies_included']:,} lies included, "
+            f"{counts['outside_honest_range']:,} outside the honest range"
+            for feed, counts in self.oracle.items()
+        ]
+
+    def _setting_words(self) -> list[str]:
+        lines = [f"Fault: {fault}" for fault in self.faults]
+        kinds = ", ".join(f"{row['agents']} {kind}s" for kind, row in self.agents.items())
+        money = ", ".join(
+            f"{sum(row[key] for row in self.agents.values()):,} {key.removesuffix('_atoms').upper()} atoms"
+            for key in ("usdc_atoms", "btc_atoms", "eth_atoms", "usdt_atoms")
+        )
+        lines.append(f"Agents: {kinds}; starting with {money}")
+        lines.append("Fees: " + ", ".join(f"{name} {value:,}" for name, value in self.fees.items()))
+        synthetic = ", ".join(f"{feed} {count:,}" for feed, count in self.synthetic_only_blocks.items())
+        lines.append(f"Blocks priced by synthetic venues alone: {synthetic}")
+        if self.taken_at_par:
+            lines.append(f"Taken at par with USD, no rate in this input: {', '.join(self.taken_at_par)}")
+        lines.extend(f"Note: {note}" for note in self.notes)
+        return lines
+
+
+def _dollars(atoms: int) -> str:
+    sign, whole = ("-" if atoms < 0 else ""), abs(atoms) // USDC_ATOMS
+    return f"{sign}{whole:,} USDC"
