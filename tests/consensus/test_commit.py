@@ -69,7 +69,9 @@ FOUR = validators_of(1, 1, 1, 1)
 COMMIT = make_commit([signed_vote(index) for index in (2, 0, 3)])
 
 
-def check(commit: Commit, validators: ValidatorSet = FOUR, height: int = HEIGHT, block_hash: bytes = BLOCK) -> Fault | None:
+def check(
+    commit: Commit, validators: ValidatorSet = FOUR, height: int = HEIGHT, block_hash: bytes = BLOCK
+) -> Fault | None:
     return check_commit(validators, DOMAINS, commit, height, block_hash)
 
 
@@ -189,7 +191,14 @@ def test_vote__genuine__verifies_and_round_trips() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"height": 10}, {"round": 3}, {"block_hash": OTHER}, {"validator_index": 2}, {"timestamp_ms": 1}, {"kind": VoteKind.PREVOTE}],
+    [
+        {"height": 10},
+        {"round": 3},
+        {"block_hash": OTHER},
+        {"validator_index": 2},
+        {"timestamp_ms": 1},
+        {"kind": VoteKind.PREVOTE},
+    ],
 )
 def test_vote__any_field_altered__is_refused(change: dict[str, object]) -> None:
     vote = replace(signed_vote(1), extension_signature=b"", **change)
@@ -250,7 +259,10 @@ PROOFS = Decoder(EquivocationProof, max_bytes=1024, max_depth=3, max_items=32)
 @pytest.mark.parametrize("kind", list(VoteKind))
 @pytest.mark.parametrize("other", [NIL, OTHER])
 def test_proof__two_conflicting_votes__verifies_either_way_round(kind: VoteKind, other: bytes) -> None:
-    one, two = signed_vote(1, kind=kind, extension=b"x" if kind == VoteKind.PRECOMMIT else b""), signed_vote(1, other, kind=kind)
+    one, two = (
+        signed_vote(1, kind=kind, extension=b"x" if kind == VoteKind.PRECOMMIT else b""),
+        signed_vote(1, other, kind=kind),
+    )
     proof = make_equivocation_proof(one, two)
     assert proof == make_equivocation_proof(two, one)
     assert check_equivocation_proof(FOUR, DOMAINS, proof) is None

@@ -50,7 +50,9 @@ def precommits(round_number: int, block_hash: bytes, *indices: int) -> list[Even
     return [vote(PRECOMMIT, round_number, block_hash, index) for index in indices]
 
 
-def proposal(round_number: int, block_hash: bytes, pol_round: int = NO_ROUND, *, valid: bool = True) -> ProposalReceived:
+def proposal(
+    round_number: int, block_hash: bytes, pol_round: int = NO_ROUND, *, valid: bool = True
+) -> ProposalReceived:
     return ProposalReceived(round_number, block_hash, pol_round, valid)
 
 

@@ -54,7 +54,8 @@ def broken_promise(seed: int) -> str:
     """Run one drawn plan, with lossy links on some seeds and an equivocator on others; name what broke."""
     faults = draw(seed)
     plan = FaultPlan(faults)
-    liars = {fault.validator: "equivocate" for fault in faults if fault.kind == "equivocate"}
+    lie = ("equivocate", "split-locks")[seed % 2]
+    liars = {fault.validator: lie for fault in faults if fault.kind == "equivocate"}
     toy = ToyWorld(
         seed=seed,
         lies={index: lie for index, lie in liars.items() if index is not None},

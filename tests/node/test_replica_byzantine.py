@@ -7,8 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from replica_network import CHAIN, ReplicaNetwork, SeedSigner
-from toy_application import ToyApplication, ToyState
 
 from holdfast.consensus.messages import (
     NIL,
@@ -34,6 +32,8 @@ from holdfast.node.replica_wire import (
     encode_message,
 )
 from holdfast.primitives.codec import encode
+from tests.support.replica_network import CHAIN, ReplicaNetwork, SeedSigner
+from tests.support.toy_application import ToyApplication, ToyState
 
 DOMAINS = make_sign_domains(CHAIN.chain_id, hashlib.sha256(CHAIN.genesis).digest())
 Lie = Callable[[int, Message], Message | None]
@@ -141,7 +141,9 @@ def test_liar_in_catchup__forges_a_block_with_its_own_votes__is_refused() -> Non
     assert network.events("block_refused")
 
 
-@pytest.mark.parametrize("field", ["app_hash", "last_results_hash", "validators_hash", "last_block_hash", "time_ms", "height"])
+@pytest.mark.parametrize(
+    "field", ["app_hash", "last_results_hash", "validators_hash", "last_block_hash", "time_ms", "height"]
+)
 def test_lying_proposer__wrong_header_field__block_is_not_decided(field: str) -> None:
     def lie(_peer: int, message: Message) -> Message:
         if not isinstance(message, ProposalMessage):

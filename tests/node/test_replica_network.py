@@ -3,13 +3,13 @@
 from collections import Counter
 
 import pytest
-from replica_network import CHAIN, GENESIS_MS, ReplicaNetwork
-from toy_application import ToyApplication
 
 from holdfast.consensus.step import Timeouts
 from holdfast.lab.network import LinkQuality
 from holdfast.node.application import Misbehavior
 from holdfast.node.replica_env import ReplicaConfig
+from tests.support.replica_network import CHAIN, GENESIS_MS, ReplicaNetwork
+from tests.support.toy_application import ToyApplication
 
 
 def test_four_replicas__no_fault__twenty_heights_agree() -> None:

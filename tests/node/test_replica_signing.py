@@ -1,7 +1,6 @@
 """A validator never signs against itself: across crashes at every disk operation, torn tails, rot and lost disks."""
 
 import pytest
-from replica_network import GENESIS_MS, ReplicaNetwork
 
 from holdfast.consensus.messages import NIL, Proposal, Vote, VoteKind
 from holdfast.lab.disk import SimulatedDisk
@@ -10,6 +9,7 @@ from holdfast.lab.world import derive_random
 from holdfast.node.ports import Network
 from holdfast.node.replica_wire import ProposalMessage, decode_message
 from holdfast.node.wal import DamagedFileError, SignLog, frame, read_frames
+from tests.support.replica_network import GENESIS_MS, ReplicaNetwork
 
 VICTIM = 1
 

@@ -3,8 +3,6 @@
 import hashlib
 from collections.abc import Callable
 
-from tests.support.toy_application import ToyApplication
-
 from holdfast._kernels import public_key, sign
 from holdfast.lab.network import LinkQuality
 from holdfast.lab.world import Ports, World
@@ -12,6 +10,7 @@ from holdfast.node.application import Application, ValidatorInfo
 from holdfast.node.ports import Disk, Network
 from holdfast.node.replica import Replica
 from holdfast.node.replica_env import ChainConfig, ReplicaConfig
+from tests.support.toy_application import ToyApplication
 
 GENESIS_MS = 1_760_000_000_000
 CHAIN = ChainConfig(chain_id="toy-1", genesis=b"toy genesis", genesis_time_ms=GENESIS_MS)

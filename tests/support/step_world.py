@@ -152,7 +152,9 @@ class StepWorld:
         """Draw a value, often the liar's own, and a claim about its polka."""
         own = bytes([self.liar or 0, 200, round_number % 256, 7]) * 8
         value = own if self.random.random() < 0.8 else self.random.choice(sorted({own, *self.proposed}))
-        claims = [-1, round_number - 1, round_number - 1, self.random.randint(0, round_number - 1)] if round_number else [-1]
+        claims = (
+            [-1, round_number - 1, round_number - 1, self.random.randint(0, round_number - 1)] if round_number else [-1]
+        )
         return value, self.random.choice(claims)
 
     def run(self) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-CONTRACTS = {contract["id"]: contract for contract in SETTINGS["contracts"]}
+CONTRACTS: dict[str, dict[str, list[str]]] = {contract["id"]: contract for contract in SETTINGS["contracts"]}
 
 # contract, file, its one line, what the tool must name
 FAULTS = [
@@ -71,7 +71,7 @@ FAULTS = [
 ]
 
 
-def modules_of(contract: dict[str, object]) -> list[str]:
+def modules_of(contract: dict[str, list[str]]) -> list[str]:
     """Return the dotted names that a layers contract speaks of."""
     layers = " | ".join(contract["layers"]).split(" | ")
     return [f"{contract['containers'][0]}.{layer.strip('()')}" for layer in layers]
@@ -103,10 +103,10 @@ def skeleton(tmp_path: Path) -> Path:
 def lint_imports(root: Path, *contracts: str) -> subprocess.CompletedProcess[str]:
     chosen = [word for contract in contracts for word in ("--contract", contract)]
     command = [
-        Path(sys.executable).with_name("lint-imports"),
+        str(Path(sys.executable).with_name("lint-imports")),
         "--no-cache",
         "--config",
-        REPOSITORY / "pyproject.toml",
+        str(REPOSITORY / "pyproject.toml"),
         *chosen,
     ]
     environment = {**os.environ, "PYTHONPATH": str(root), "COLUMNS": "200"}

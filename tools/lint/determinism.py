@@ -189,9 +189,16 @@ def _set_order(node: ast.AST, names: set[str], free: set[int]) -> Iterator[Compl
     for walked in _iterated(node):
         if _is_set(walked, names) and id(walked) not in free and id(node) not in free:
             yield walked, "set-order", "a set has no order that replicas share: walk sorted(...)"
-    popped = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "pop"
-    if popped and not node.args and _is_set(node.func.value, names):
+    method, owner = _bare_method(node)
+    if method == "pop" and _is_set(owner, names):
         yield node, "set-order", "pop takes any element of a set"
+
+
+def _bare_method(node: ast.AST) -> tuple[str, ast.expr | None]:
+    """Return the name and the owner of a method called without arguments."""
+    if isinstance(node, ast.Call) and not node.args and isinstance(node.func, ast.Attribute):
+        return node.func.attr, node.func.value
+    return "", None
 
 
 def _table_names(tree: ast.Module) -> set[str]:
@@ -208,9 +215,7 @@ def _is_table(node: ast.expr, names: set[str]) -> bool:
 
 def _dict_order(node: ast.AST, tables: set[str], free: set[int]) -> Iterator[Complaint]:
     for walked in _iterated(node):
-        called = isinstance(walked, ast.Call) and isinstance(walked.func, ast.Attribute) and not walked.args
-        if called and walked.func.attr in ("items", "keys", "values", "changes") and id(walked) not in free:
-            owner = walked.func.value
-            own = isinstance(owner, ast.Name) and owner.id == "self"
-            if walked.func.attr == "changes" or not (own or _is_table(owner, tables)):
-                yield walked, "dict-order", "a dict keeps the order of its making: walk a table, or sorted(...)"
+        method, owner = _bare_method(walked)
+        table = owner is not None and _is_table(owner, tables | {"self"})
+        if id(walked) not in free and (method == "changes" or (method in ("items", "keys", "values") and not table)):
+            yield walked, "dict-order", "a dict keeps the order of its making: walk a table, or sorted(...)"

@@ -45,7 +45,9 @@ def make_commit(votes: Sequence[Vote]) -> Commit:
     """Fold the precommits of one block and round into a commit."""
     ensure(len(votes) > 0, "a commit has votes")
     first = votes[0]
-    entries = {vote.validator_index: CommitSignature(vote.validator_index, vote.timestamp_ms, vote.signature) for vote in votes}
+    entries = {
+        vote.validator_index: CommitSignature(vote.validator_index, vote.timestamp_ms, vote.signature) for vote in votes
+    }
     return Commit(first.height, first.round, first.block_hash, tuple(entries[index] for index in sorted(entries)))
 
 
@@ -84,14 +86,23 @@ def check_commit(
         return Fault.POWER_SHORT
     unknown = [entry for entry in commit.signatures if entry not in verified]
     checks = [
-        (validators.public_key(entry.validator_index), vote_sign_bytes(domains, vote_of(commit, entry)), entry.signature)
+        (
+            validators.public_key(entry.validator_index),
+            vote_sign_bytes(domains, vote_of(commit, entry)),
+            entry.signature,
+        )
         for entry in unknown
     ]
     return None if all(verify_many(checks)) else Fault.BAD_SIGNATURE
 
 
 def check_polka(
-    validators: ValidatorSet, domains: SignDomains, votes: Sequence[Vote], round_number: int, block_hash: bytes, height: int
+    validators: ValidatorSet,
+    domains: SignDomains,
+    votes: Sequence[Vote],
+    round_number: int,
+    block_hash: bytes,
+    height: int,
 ) -> Fault | None:
     """Judge votes as the proof of a polka: prevotes of more than two thirds for one block in one round."""
     slots = {(vote.kind, vote.height, vote.round, vote.block_hash) for vote in votes}

@@ -154,7 +154,9 @@ def bare(vote: Vote) -> Vote:
     """Return a vote without its extension."""
     if not vote.extension and not vote.extension_signature:
         return vote
-    return Vote(vote.kind, vote.height, vote.round, vote.block_hash, vote.validator_index, vote.timestamp_ms, vote.signature)
+    return Vote(
+        vote.kind, vote.height, vote.round, vote.block_hash, vote.validator_index, vote.timestamp_ms, vote.signature
+    )
 
 
 def header_hash(header: Header) -> bytes:
@@ -201,7 +203,9 @@ def is_well_formed_block(block: Block) -> bool:
     return is_well_formed_commit(block.last_commit) and all(map(is_well_formed_vote, votes))
 
 
-_BLOCK_DECODER: Final = Decoder(Block, max_bytes=limits.BLOCK_BYTES_MAX, max_depth=8, max_items=2 * limits.BLOCK_TXS_MAX)
+_BLOCK_DECODER: Final = Decoder(
+    Block, max_bytes=limits.BLOCK_BYTES_MAX, max_depth=8, max_items=2 * limits.BLOCK_TXS_MAX
+)
 _VOTE_DECODER: Final = Decoder(Vote, max_bytes=limits.VOTE_BYTES_MAX, max_depth=2, max_items=16)
 
 

@@ -276,7 +276,9 @@ def start_round(state: State, round_number: int) -> Transition:
         step=Step.PROPOSE,
         votes=prune(state.votes, round_number, kept),
         proposals={
-            number: seen for number, seen in state.proposals.items() if is_in_window(number, round_number) or number in kept
+            number: seen
+            for number, seen in state.proposals.items()
+            if is_in_window(number, round_number) or number in kept
         },
         fired=frozenset(),
     )
@@ -284,7 +286,10 @@ def start_round(state: State, round_number: int) -> Transition:
         return state, (_timer(state, Step.PROPOSE),)
     # The paper has no timeout of the proposer on itself; ours may fail to make a block.
     if state.valid_round != NO_ROUND:
-        return state, (BroadcastProposal(round_number, state.valid_hash, state.valid_round), _timer(state, Step.PROPOSE))
+        return state, (
+            BroadcastProposal(round_number, state.valid_hash, state.valid_round),
+            _timer(state, Step.PROPOSE),
+        )
     return state, (GetValue(round_number), _timer(state, Step.PROPOSE))
 
 
@@ -314,7 +319,9 @@ def lock_allows_polka(state: State, seen: SeenProposal) -> bool:
 
 def has_polka(state: State, round_number: int, block_hash: bytes) -> bool:
     """Tell whether more than two thirds prevoted for a block in a round."""
-    return (round_number, block_hash) in state.polkas or state.votes.has_quorum_for(VoteKind.PREVOTE, round_number, block_hash)
+    return (round_number, block_hash) in state.polkas or state.votes.has_quorum_for(
+        VoteKind.PREVOTE, round_number, block_hash
+    )
 
 
 def decided_hash(state: State, round_number: int) -> bytes:
@@ -379,7 +386,11 @@ def precommit_nil(state: State) -> Transition | None:
 def wait_for_prevotes(state: State) -> Transition | None:
     """Line 34: prevotes of two thirds that do not agree."""
     key = (34, state.round)
-    if state.step != Step.PREVOTE or key in state.fired or not state.votes.has_any_quorum(VoteKind.PREVOTE, state.round):
+    if (
+        state.step != Step.PREVOTE
+        or key in state.fired
+        or not state.votes.has_any_quorum(VoteKind.PREVOTE, state.round)
+    ):
         return None
     return state._replace(fired=state.fired | {key}), (_timer(state, Step.PREVOTE),)
 

@@ -10,7 +10,6 @@ carried from height to height, so nothing has to be synchronised with a snapshot
 
 from collections.abc import Sequence
 from functools import cached_property
-from math import gcd
 from typing import Final, NamedTuple
 
 from holdfast.consensus import limits
@@ -97,7 +96,7 @@ def updated_validators(current: ValidatorSet, updates: Sequence[Validator]) -> l
 
 
 def _layout(powers: list[int]) -> tuple[int, ...]:
-    divisor = gcd(*powers)
+    divisor = _common_divisor(powers)
     weights = [div_floor(power, divisor) for power in powers]
     total = sum(weights)
     if total > SLOTS_MAX:
@@ -107,7 +106,19 @@ def _layout(powers: list[int]) -> tuple[int, ...]:
     cycle = []
     for _ in range(total):
         credit = [have + weight for have, weight in zip(credit, weights, strict=True)]
-        chosen = max((index for index, weight in enumerate(weights) if weight), key=lambda index: (credit[index], -index))
+        chosen = max(
+            (index for index, weight in enumerate(weights) if weight), key=lambda index: (credit[index], -index)
+        )
         credit[chosen] -= total
         cycle.append(chosen)
     return tuple(cycle)
+
+
+def _common_divisor(numbers: list[int]) -> int:
+    divisor = 0
+    for number in numbers:
+        left, right = divisor, number
+        while right:
+            left, right = right, left % right
+        divisor = left
+    return divisor

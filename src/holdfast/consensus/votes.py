@@ -128,7 +128,9 @@ def note_round(votes: HeightVotes, validator_index: int, round_number: int) -> H
 def prune(votes: HeightVotes, current_round: int, keep_rounds: tuple[int, ...]) -> HeightVotes:
     """Forget rounds that have left the window, except those named."""
     kept = {
-        key: tally for key, tally in votes.tallies.items() if is_in_window(key[1], current_round) or key[1] in keep_rounds
+        key: tally
+        for key, tally in votes.tallies.items()
+        if is_in_window(key[1], current_round) or key[1] in keep_rounds
     }
     return votes._replace(tallies=kept)
 

@@ -118,7 +118,8 @@ class Nodes:
         self._validators = [ValidatorInfo(key.public_key, POWER) for key in self._keys]
         self.genesis = Genesis(
             chain_id=CHAIN_ID,
-            time_ms=plan.start_ms,
+            # The first block carries the chain's start as its time, and time strictly increases.
+            time_ms=plan.start_ms - 1,
             validators=tuple(Validator(key.public_key, POWER) for key in self._keys),
             custodian_key=population.custodian.public_key,
             accounts=population.genesis_accounts(),

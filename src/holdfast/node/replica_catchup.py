@@ -126,7 +126,9 @@ class CatchUp:
             return
         fault = self._chain.fault_of_decided(decision.block)
         if fault:
-            raise HaltError(f"two thirds decided block {decision.block_hash.hex()} at height {response.height}, but {fault}")
+            raise HaltError(
+                f"two thirds decided block {decision.block_hash.hex()} at height {response.height}, but {fault}"
+            )
         self._env.count("block_caught_up", height=response.height, peer=peer)
         self._apply(decision)
 

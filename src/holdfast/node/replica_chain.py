@@ -31,7 +31,7 @@ from holdfast.consensus.messages import (
     decode_block,
     header_hash,
 )
-from holdfast.consensus.validators import ValidatorSet, is_valid_set, updated_validators, Validator
+from holdfast.consensus.validators import Validator, ValidatorSet, is_valid_set, updated_validators
 from holdfast.node.application import (
     BlockRequest,
     CommitVote,
@@ -388,7 +388,9 @@ class Chain:
             height, index = proof_key(proof)
             validators = self.tip.validators_at(height)
             found.append(
-                Misbehavior(index, validators.public_key(index), validators.power(index), height, validators.total_power)
+                Misbehavior(
+                    index, validators.public_key(index), validators.power(index), height, validators.total_power
+                )
             )
         return tuple(found)
 
@@ -397,7 +399,9 @@ class Chain:
         voters = {entry.validator_index for entry in block.last_commit.signatures}
         validators = self.tip.validators_at(max(height - 1, 1))
         last_commit = tuple(
-            CommitVote(index, validators.power(index), index in voters) for index in range(len(validators)) if height > 1
+            CommitVote(index, validators.power(index), index in voters)
+            for index in range(len(validators))
+            if height > 1
         )
         return BlockRequest(
             hash=block_hash,

@@ -148,7 +148,9 @@ class Rounds:
         for proposal in signed.proposals:
             self._queue_proposal(proposal)
         if reached[1] == Step.PROPOSE:
-            self._set_timer(SetTimer(Step.PROPOSE, reached[0], self._env.config.timeouts.delay_ms(Step.PROPOSE, reached[0])))
+            self._set_timer(
+                SetTimer(Step.PROPOSE, reached[0], self._env.config.timeouts.delay_ms(Step.PROPOSE, reached[0]))
+            )
         self._drain()
 
     @property
@@ -282,7 +284,11 @@ class Rounds:
         if known is None:
             return
         fault = self._chain.judge(known.block, proposal.block_hash)
-        if not fault and proposal.pol_round == NO_ROUND and known.block.header.proposer_index != proposal.proposer_index:
+        if (
+            not fault
+            and proposal.pol_round == NO_ROUND
+            and known.block.header.proposer_index != proposal.proposer_index
+        ):
             fault = "its proposer is not the round's"
         if fault:
             self._env.count("proposal_invalid", height=self.height, round=proposal.round, fault=fault)
@@ -321,7 +327,9 @@ class Rounds:
                 self._decide(round_number, block_hash)
             case DecidedInvalid(_, block_hash):
                 fault = self._chain.judge(self._blocks[block_hash].block, block_hash)
-                raise HaltError(f"two thirds decided block {block_hash.hex()} at height {self.height}, but {fault} here")
+                raise HaltError(
+                    f"two thirds decided block {block_hash.hex()} at height {self.height}, but {fault} here"
+                )
 
     def _perform_evidence(self, evidence: Evidence) -> None:
         if self._evidence.add(evidence.first, evidence.second):

@@ -215,7 +215,9 @@ class StateSync:
     def _adopt(self, attempt: _Attempt, tip: Tip) -> None:
         info = self._env.application.info()
         if (info.height, info.app_hash) != (tip.height, tip.app_hash):
-            raise HaltError(f"the restored snapshot is at height {info.height}, not the state that the chain vouches for")
+            raise HaltError(
+                f"the restored snapshot is at height {info.height}, not the state that the chain vouches for"
+            )
         self._chain.adopt(tip, _anchor_block(attempt))
         self._env.count("snapshot_restored", height=tip.height, peer=attempt.peer)
         self._finish(restored=True)

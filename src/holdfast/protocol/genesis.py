@@ -68,7 +68,8 @@ def build(draft: Draft, genesis_bytes: bytes) -> tuple[Record, ...]:
     genesis = DECODER.decode(genesis_bytes)
     ensure(len(genesis.accounts) <= ACCOUNTS_MAX, "genesis accounts fit")
     draft[CHAIN].put(0, Chain(genesis.chain_id, crypto.sha256(genesis_bytes)))
-    draft[CLOCK].put(0, Clock(0, genesis.time_ms))
+    # One before the genesis time, which the first block itself may carry.
+    draft[CLOCK].put(0, Clock(0, max(0, genesis.time_ms - 1)))
     for index, validator in enumerate(genesis.validators):
         ensure(validator.power > 0, "a genesis validator has power")
         draft[VALIDATORS].put(index, validator)

@@ -96,8 +96,10 @@ def nonces_only_grow(draft: Draft, block: BlockContext) -> None:
 def expired_is_empty(draft: Draft, block: BlockContext) -> None:
     """A settlement price is written once; its instruments have no orders, and nobody holds one that is gone."""
     instruments, settlements = draft[INSTRUMENTS], draft[SETTLEMENTS]
-    for key, price in settlements.changes().items():  # det-ok: each entry is independent of the others
-        ensure(settlements.get_base(key) in (None, price), "a settlement price is written once")
+    for key, settlement in settlements.changes().items():  # det-ok: each entry is independent of the others
+        before = settlements.get_base(key)
+        is_kept = settlement is not None and (before is None or before.price_e8 == settlement.price_e8)
+        ensure(is_kept, "a settlement price is written once")
     for instrument_id, instrument in instruments.items():
         if (instrument.underlying, instrument.expiry_ms) in settlements:
             for side in Side:

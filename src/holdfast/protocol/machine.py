@@ -200,10 +200,12 @@ def apply_tx(draft: Draft, context: BlockContext, admission: Admission) -> Recei
 def authorize(draft: Draft, envelope: Envelope, now_ms: int) -> None:
     """Check that the signer may give this command for this account.
 
-    A deposit is the custodian's whatever the account; its handler checks the key.
-    Refuses: ACCOUNT_UNKNOWN, SIGNER_UNKNOWN, SESSION_EXPIRED, NOT_OWNER, SCOPE_MISSING.
+    A deposit is the custodian's whatever the account. Nobody else's comes as far as a nonce, which would be stored.
+    Refuses: NOT_CUSTODIAN, ACCOUNT_UNKNOWN, SIGNER_UNKNOWN, SESSION_EXPIRED, NOT_OWNER, SCOPE_MISSING.
     """
-    if not isinstance(envelope.command, custody_messages.Deposit):
+    if isinstance(envelope.command, custody_messages.Deposit):
+        custody.check_custodian(draft, envelope.signer)
+    else:
         check_signer(draft, envelope.account_id, envelope.signer, now_ms, SCOPES[type(envelope.command)])
 
 
@@ -241,7 +243,7 @@ def execute(draft: Draft, context: BlockContext, envelope: Envelope) -> Events:
         case account_messages.RotateOwner():
             return (accounts.rotate_owner(draft, account_id, command),)
         case custody_messages.Deposit():
-            return custody.deposit(draft, envelope.signer, command)
+            return custody.deposit(draft, command)
         case custody_messages.Withdraw():
             return custody.withdraw(draft, account_id, command)
         case custody_messages.Transfer():

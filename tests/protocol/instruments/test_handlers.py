@@ -1,8 +1,6 @@
 """Listing and retiring."""
 
 from datetime import UTC, datetime
-from typing import cast
-
 import pytest
 
 from holdfast.primitives.reject import Code, RejectedError
@@ -15,15 +13,15 @@ from holdfast.protocol.instruments.state import INSTRUMENTS, NAMES, NEXT_INSTRUM
 from holdfast.protocol.ledger.state import BTC, ETH
 from holdfast.state.draft import Draft
 from holdfast.state.store import State
-from holdfast.state.table import Table
+from holdfast.state.table import AnyTable
 
-TABLES = [INSTRUMENTS, NEXT_INSTRUMENT, INSTRUMENT_PARAMS, CONTRACT_SPECS, NAMES, SERIES]
+TABLES: list[AnyTable] = [INSTRUMENTS, NEXT_INSTRUMENT, INSTRUMENT_PARAMS, CONTRACT_SPECS, NAMES, SERIES]
 START = int(datetime(2025, 10, 10, 0, 1, tzinfo=UTC).timestamp()) * 1000
 FORWARDS = {BTC: 121_700 * E8, ETH: 4_370 * E8}
 
 
 def make_state() -> State:
-    state = State(cast("list[Table[object, object]]", TABLES))
+    state = State(TABLES)
     draft = state.draft()
     params.initialise(draft)
     state.commit(state.seal(draft))
@@ -95,7 +93,7 @@ def test_list_due__a_month_of_days__stays_within_the_limits(draft: Draft) -> Non
             if instrument.expiry_ms <= now:
                 handlers.retire(draft, instrument_id)
         for underlying in (BTC, ETH):
-            assert sum(asset == underlying for asset, _ in draft[SERIES].keys()) <= 9
+            assert sum(asset == underlying for asset, _ in draft[SERIES].keys()) <= 9  # noqa: SIM118 -- a table
     assert 200 <= len(draft[INSTRUMENTS].keys()) <= 400
 
 
@@ -103,7 +101,7 @@ def test_list_due__expiries_unsettled_forever__stop_at_the_limit(draft: Draft) -
     for day in range(60):
         handlers.list_due(draft, at(START + day * DAY_MS, day + 1), FORWARDS)
     for underlying in (BTC, ETH):
-        assert sum(asset == underlying for asset, _ in draft[SERIES].keys()) == 16
+        assert sum(asset == underlying for asset, _ in draft[SERIES].keys()) == 16  # noqa: SIM118 -- a table
 
 
 def test_retire__an_instrument__leaves_no_trace_in_the_indices(draft: Draft) -> None:
@@ -120,7 +118,7 @@ def test_rebuild__after_listing_and_retiring__gives_the_same_indices() -> None:
     handlers.list_due(draft, at(START), FORWARDS)
     handlers.retire(draft, 5)
     state.commit(state.seal(draft))
-    restored = State(cast("list[Table[object, object]]", TABLES))
+    restored = State(TABLES)
     restored.load(state.export())
     rebuilt = restored.draft()
     handlers.rebuild(rebuilt)

@@ -38,9 +38,7 @@ class Chain:
         block = BlockContext(self.height, START + self.height * self.interval_ms, 0, 0)
         reports = []
         if price is not None:
-            reports = [
-                (i, 1, Report((FeedReport(BTC, int(price * E8), 10**9, 5, 0),), ())) for i in range(validators)
-            ]
+            reports = [(i, 1, Report((FeedReport(BTC, int(price * E8), 10**9, 5, 0),), ())) for i in range(validators)]
         return handlers.apply_reports(self.draft, block, reports, 4)
 
     @property
@@ -67,7 +65,9 @@ LADDER = [
 ]
 
 
-@pytest.mark.parametrize(("interval_ms", "blocks", "statuses"), [row[1:] for row in LADDER], ids=[row[0] for row in LADDER])
+@pytest.mark.parametrize(
+    ("interval_ms", "blocks", "statuses"), [row[1:] for row in LADDER], ids=[row[0] for row in LADDER]
+)
 def test_ladder__each_course__moves_as_the_table_says(
     draft: Draft, interval_ms: int, blocks: list[tuple[float | None, int]], statuses: list[Status]
 ) -> None:

@@ -78,7 +78,9 @@ def test_aggregate__liar_of_four__leaves_the_confidence_alone() -> None:
     assert found.confidence_e8 <= 20
 
 
-@pytest.mark.parametrize(("included", "total", "has"), [(2, 3, False), (3, 4, True), (667, 1000, True), (666, 1000, False)])
+@pytest.mark.parametrize(
+    ("included", "total", "has"), [(2, 3, False), (3, 4, True), (667, 1000, True), (666, 1000, False)]
+)
 def test_quorum__around_two_thirds__is_exact(included: int, total: int, *, has: bool) -> None:
     assert rules.has_quorum(included, total) is has
 
@@ -93,7 +95,9 @@ def test_aggregate__every_subset_of_four__needs_more_than_two_thirds_of_power() 
                 assert found.price_e8 == int(median(100 + i for i in subset))
 
 
-@pytest.mark.parametrize(("sources", "age_ms", "counts"), [(3, 0, True), (2, 0, False), (0, 0, False), (5, 600_001, False)])
+@pytest.mark.parametrize(
+    ("sources", "age_ms", "counts"), [(3, 0, True), (2, 0, False), (0, 0, False), (5, 600_001, False)]
+)
 def test_list_counted__few_sources_or_old__does_not_count(sources: int, age_ms: int, *, counts: bool) -> None:
     reports = [(0, 5, Report((FeedReport(1, 100, 0, sources, age_ms),), ()))]
     assert bool(rules.list_counted(PARAMS, 1, reports)) is counts

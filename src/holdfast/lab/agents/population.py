@@ -30,8 +30,8 @@ _PERCENT: Final[tuple[tuple[type[Agent], int], ...]] = (
     (Buyer, 36),
     (Churner, 0),
 )
-_FEW_MAX: Final = {Maker: 10, Bidder: 12}
-_LEAST: Final = {Maker: 2}
+_FEW_MAX: Final = {"maker": 10, "bidder": 12}
+_LEAST: Final = {"maker": 2}
 KINDS: Final = tuple(kind.kind for kind, _ in _PERCENT)
 AGENTS_MIN: Final = 10
 AGENTS_MAX: Final = 5_000
@@ -101,9 +101,10 @@ class Population:
 def _create(seed: int, count: int) -> list[Agent]:
     agents: list[Agent] = []
     for kind, percent in _PERCENT:
-        size = max(_LEAST.get(kind, 1), count * percent // 100)
-        size = min(size, _FEW_MAX.get(kind, size))
+        size = max(_LEAST.get(kind.kind, 1), count * percent // 100)
+        size = min(size, _FEW_MAX.get(kind.kind, size))
         if kind is _PERCENT[-1][0]:
             size = count - len(agents)
-        agents.extend(kind(seed, len(agents) + rank, rank) for rank in range(size))
+        first = len(agents)
+        agents.extend(kind(seed, first + rank, rank) for rank in range(size))
     return agents

@@ -5,7 +5,15 @@ from typing import Final
 from holdfast.primitives import crypto
 from holdfast.primitives.reject import Code, RejectedError
 from holdfast.protocol.accounts.messages import SCOPES_ALL
-from holdfast.protocol.accounts.state import ACCOUNTS, NONCES, OWNERS, SESSIONS, Account, NonceWindow
+from holdfast.protocol.accounts.state import (
+    ACCOUNTS,
+    FIRST_USER_ACCOUNT,
+    NONCES,
+    OWNERS,
+    SESSIONS,
+    Account,
+    NonceWindow,
+)
 from holdfast.protocol.limits import NONCE_JUMP_MAX, NONCE_WINDOW, SESSION_MS_MAX
 from holdfast.state.draft import Draft
 
@@ -31,8 +39,11 @@ def get_main_id(draft: Draft, account_id: int) -> int:
 def check_signer(draft: Draft, account_id: int, signer: bytes, now_ms: int, scope: int) -> None:
     """Check that a key may act for an account with a scope; scope 0 is the owner's alone.
 
+    Nobody acts for an account of the exchange itself: the zeros in its owner's place are a key that all can sign for.
     Refuses: ACCOUNT_UNKNOWN, SIGNER_UNKNOWN, SESSION_EXPIRED, NOT_OWNER, SCOPE_MISSING.
     """
+    if account_id < FIRST_USER_ACCOUNT:
+        raise RejectedError(Code.ACCOUNT_UNKNOWN, account_id=account_id)
     account = get_account(draft, account_id)
     owner_key = get_account(draft, account.parent_id).owner_key if account.parent_id else account.owner_key
     if signer == owner_key:

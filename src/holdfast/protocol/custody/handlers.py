@@ -19,13 +19,17 @@ from holdfast.protocol.surface.state import RISK_ARRAY
 from holdfast.state.draft import Draft
 
 
-def deposit(draft: Draft, signer: bytes, command: Deposit) -> tuple[Record, ...]:
-    """Credit what has arrived in the vault.
-
-    Refuses: NOT_CUSTODIAN, ASSET_UNKNOWN, AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, COLLATERAL_CAP, KEY_NOT_ACCEPTABLE.
-    """
+def check_custodian(draft: Draft, signer: bytes) -> None:
+    """Check that a key is the custodian's. Refuses: NOT_CUSTODIAN."""
     if signer != draft[CUSTODY_PARAMS][0].custodian_key:
         raise RejectedError(Code.NOT_CUSTODIAN)
+
+
+def deposit(draft: Draft, command: Deposit) -> tuple[Record, ...]:
+    """Credit what has arrived in the vault; the signer has been checked.
+
+    Refuses: ASSET_UNKNOWN, AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, COLLATERAL_CAP, KEY_NOT_ACCEPTABLE.
+    """
     _check_amount(command.asset_id, command.amount_atoms)
     collateral.check_cap(draft, command.asset_id, command.amount_atoms)
     account_id = draft[OWNERS].get(command.owner_key)

@@ -28,8 +28,8 @@ class ContractSpec(Record):
 class InstrumentParams(Record):
     """What is listed: so many expiries of each tenor, and at least `strikes_each_side` on either side of the forward.
 
-    Nothing is listed closer than `lead_ms` to its expiry, which keeps new listings out of the settlement window. A block
-    lists at most `listings_per_block`; the rest waits for the next one.
+    Nothing is listed closer than `lead_ms` to its expiry, which keeps new listings out of the settlement window. A
+    block lists at most `listings_per_block`; the rest waits for the next one.
     """
 
     dailies: U64 = 2
@@ -64,7 +64,7 @@ def check(params: InstrumentParams) -> None:
 
 def check_spec(spec: ContractSpec) -> None:
     """Check one contract's parameters against their hard bounds and each other."""
-    ensure(0 < spec.lot_e8 <= 10**10 and 0 < spec.tick_e8, "lots and ticks are positive")
+    ensure(0 < spec.lot_e8 <= 10**10 and spec.tick_e8 > 0, "lots and ticks are positive")
     ensure(spec.tick_e8 * spec.lot_e8 % E8_PER_ATOM == 0, "a tick of a lot is worth whole atoms")
     steps = (spec.daily_step_e8, spec.weekly_step_e8, spec.monthly_step_e8, spec.quarterly_step_e8)
     ensure(all(step > 0 and step % E8 == 0 for step in steps), "strikes are whole dollars")

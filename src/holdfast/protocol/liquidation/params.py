@@ -15,7 +15,7 @@ class LiquidationParams(Record):
     A bidder's incentive is a share of the slice's maintenance margin that grows from `incentive_first_ppm` to
     `incentive_last_ppm` over `auction_steps` live blocks. `fee_ppm` of the slice's maintenance margin goes to the fund
     from a solvent account. `hedge_band_ppm` of the index bounds a hedge's price. Of the fund at most `fund_cap_ppm`
-    goes to one account in one block.
+    goes to one account's deficit at once, and at most `fund_incentive_ppm` to one bidder's incentive.
     """
 
     auction_steps: U64 = 20
@@ -23,7 +23,8 @@ class LiquidationParams(Record):
     incentive_last_ppm: U64 = 1_000_000
     fee_ppm: U64 = 50_000
     hedge_band_ppm: U64 = 10_000
-    fund_cap_ppm: U64 = 500_000
+    fund_cap_ppm: U64 = 1_000_000
+    fund_incentive_ppm: U64 = 100_000
     ends_per_block: U64 = 50
 
 
@@ -35,5 +36,6 @@ def check(params: LiquidationParams) -> None:
     ensure(1 <= params.auction_steps <= 1_000, "an auction ends")
     ensure(params.incentive_first_ppm <= params.incentive_last_ppm <= PPM, "an incentive stays within the margin")
     ensure(params.fee_ppm <= 200_000, "a liquidation fee stays in bounds")
+    ensure(params.fund_incentive_ppm <= 500_000, "incentives never take most of the fund")
     ensure(100_000 <= params.fund_cap_ppm <= PPM, "one account never takes the whole fund unasked, nor nothing")
     ensure(1 <= params.ends_per_block <= 10_000, "a block's work is bounded and goes on")

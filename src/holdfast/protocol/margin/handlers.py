@@ -33,6 +33,7 @@ from holdfast.primitives.units import DAY_MS, HOUR_MS, div_floor
 from holdfast.state.draft import Draft
 
 _Triple = tuple[int, int, int]
+_NEW_DAY = DayStart(0, 0, has_held=False)
 
 
 def revalue(draft: Draft) -> None:
@@ -79,6 +80,7 @@ def change_position(draft: Draft, account_id: int, instrument_id: int, lots: int
     lots_before = portfolio.get_lots(draft, account_id, instrument_id)
     nets = _get_nets(draft, account_id, risk)
     realised = portfolio.change(draft, account_id, instrument_id, lots, value_atoms)
+    note_holding(draft, account_id)
     if line.is_future:
         ledger.move(draft, CLEARING_BASE + instrument_id, account_id, USDC, realised)
     universe = UNIVERSE_INDEX[line.underlying]
@@ -179,13 +181,22 @@ def start_day(draft: Draft, block: BlockContext) -> None:
     if matrix is not None:
         equities = matrix.equity_atoms.tolist()
         for account_id in sorted(matrix.places):
-            draft[DAY_STARTS].put(account_id, DayStart(equities[matrix.places[account_id]], 0))
+            has_held = bool(portfolio.get_holdings(draft, account_id))
+            draft[DAY_STARTS].put(account_id, DayStart(equities[matrix.places[account_id]], 0, has_held))
 
 
 def note_deposit(draft: Draft, account_id: int, value_atoms: int) -> None:
     """Count what an account puts in, or takes out where negative, against today's profit."""
-    start = draft[DAY_STARTS].get(account_id) or DayStart(0, 0)
-    draft[DAY_STARTS].put(account_id, DayStart(start.equity_atoms, start.net_deposits_atoms + value_atoms))
+    start = draft[DAY_STARTS].get(account_id) or _NEW_DAY
+    after = DayStart(start.equity_atoms, start.net_deposits_atoms + value_atoms, start.has_held)
+    draft[DAY_STARTS].put(account_id, after)
+
+
+def note_holding(draft: Draft, account_id: int) -> None:
+    """Note that an account has held a position this day."""
+    start = draft[DAY_STARTS].get(account_id) or _NEW_DAY
+    if not start.has_held:
+        draft[DAY_STARTS].put(account_id, DayStart(start.equity_atoms, start.net_deposits_atoms, has_held=True))
 
 
 def _position_stress(draft: Draft, account_id: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:

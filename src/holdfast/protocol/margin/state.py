@@ -74,10 +74,14 @@ class Protection(Record):
 
 
 class DayStart(Record):
-    """Where an account's day began: its equity at 08:00 UTC, and what it has since put in less taken out."""
+    """Where an account's day began: its equity at 08:00 UTC, and what it has since put in less taken out.
+
+    `has_held` says whether it has held any position this day: only such an account can win or lose by others' risk.
+    """
 
     equity_atoms: Amount
     net_deposits_atoms: Amount
+    has_held: bool
 
 
 # Accounts that a liquidation holds: they may not trade by themselves.

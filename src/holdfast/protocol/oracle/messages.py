@@ -213,10 +213,11 @@ class _Reader:
             self.place += 1
             value |= (byte & _GROUP_MAX) << (_GROUP_BITS * group)
             if byte <= _GROUP_MAX:
-                if byte == 0 and group:
-                    _refuse("a number is not in its shortest form")
-                return value
-        _refuse("a number is too large")
+                break
+        else:
+            _refuse("a number is too large")
+        _check(byte > 0 or group == 0, "a number is not in its shortest form")
+        return value
 
     def signed(self) -> int:
         value = self.number()

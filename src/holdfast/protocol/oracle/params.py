@@ -16,12 +16,12 @@ from holdfast.state.table import Table
 class OracleParams(Record):
     """Which feeds there are, and the windows of the status ladder; each window is the larger of a time and blocks.
 
-    A report counts with at least `sources_min` sources no older than `report_age_ms_max`. A move is suspect above
-    the larger of `velocity_floor_ppm` and `velocity_sigmas` deviations of the time since the last price. It is confirmed
-    after `confirm_ms` and `confirm_blocks` by a price within the larger of `agree_floor_ppm` and those deviations of the
-    time since; after `suspect_ms` and `suspect_blocks` the quorum's median is taken. Without a quorum a feed is degraded
-    beyond `degraded_blocks` and stale from `stale_ms` and `stale_blocks` on. The variance is a moving mean over
-    `variance_tau_ms`, between nothing and `variance_max_e18`, from `variance_start_e18` on.
+    A report counts with at least `sources_min` sources no older than `report_age_ms_max`. A move is suspect above the
+    larger of `velocity_floor_ppm` and `velocity_sigmas` deviations of the time since the last price. It is confirmed
+    after `confirm_ms` and `confirm_blocks` by a price within the larger of `agree_floor_ppm` and those deviations of
+    the time since; after `suspect_ms` and `suspect_blocks` the quorum's median is taken. Without a quorum a feed is
+    degraded beyond `degraded_blocks` and stale from `stale_ms` and `stale_blocks` on. The variance is a moving mean
+    over `variance_tau_ms`, between nothing and `variance_max_e18`, from `variance_start_e18` on.
     """
 
     feeds: Annotated[tuple[U64, ...], Meta(min_length=1, max_length=64)] = (USDC, BTC, ETH, USDT)
@@ -48,7 +48,7 @@ ORACLE_PARAMS: Final = Table[int, OracleParams]("oracle params", ["u64"], Oracle
 def check(params: OracleParams) -> None:
     """Check the parameters against their hard bounds and each other."""
     ensure(params.feeds == tuple(sorted(dict.fromkeys(params.feeds))), "feeds are listed once, in order")
-    ensure(params.sources_min >= 3, "fewer than three sources is no price")  # noqa: PLR2004
+    ensure(params.sources_min >= 3, "fewer than three sources is no price")
     ensure(MINUTE_MS <= params.report_age_ms_max <= HOUR_MS, "a report's age stays in bounds")
     ensure(1_000 <= params.agree_floor_ppm <= params.velocity_floor_ppm <= PPM, "an agreement is no wider than a move")
     ensure(1 <= params.velocity_sigmas <= 20, "a suspect move is measured in deviations")

@@ -22,7 +22,7 @@ def change(draft: Draft, account_id: int, instrument_id: int, lots: int, value_a
 
     Realised is what the closed part fetched less its share of the cost; for a future it is due in cash.
     Rounds: the closed part's share of the cost toward minus infinity; nothing is lost, the rest stays in the position.
-    Refuses: POSITIONS_FULL.
+    Refuses: POSITIONS_FULL, LOTS_TOO_MANY.
     """
     ensure(lots != 0, "a change of a position moves lots")
     positions = draft[POSITIONS]
@@ -33,7 +33,8 @@ def change(draft: Draft, account_id: int, instrument_id: int, lots: int, value_a
         positions.put(key, Position(lots, value_atoms))
         return 0
     after_lots = before.lots + lots
-    ensure(abs(after_lots) <= ACCOUNT_LOTS_MAX, "a position stays within an account's lots")
+    if abs(after_lots) > max(ACCOUNT_LOTS_MAX, abs(before.lots)):
+        raise RejectedError(Code.LOTS_TOO_MANY, limit=ACCOUNT_LOTS_MAX)
     if (before.lots > 0) == (lots > 0):
         positions.put(key, Position(after_lots, before.cost_atoms + value_atoms))
         return 0

@@ -33,7 +33,7 @@ class InstrumentSettled(Record, tag=167):
 
 
 class FutureRealised(Record, tag=168):
-    """A future's profit or loss since the last time was paid by the clearing pot; the position's cost is the mark now."""
+    """A future's profit or loss so far was paid by the clearing pot; the position's cost is its mark value now."""
 
     instrument_id: U64
     account_id: U64

@@ -14,11 +14,11 @@ from holdfast.state.table import Table
 class SettlementParams(Record):
     """The average, the delivery fee, and a block's budget.
 
-    An average needs `minutes_min` good minutes of thirty, else its window slides on for `slide_minutes_max`, and then the
-    last `minutes_min` good ones count, as soon as there are as many. Longs of an option in the money pay `delivery_ppm`
-    of the settlement value of their lots, at most `delivery_cap_ppm` of the payoff; `insurance_share_ppm` of it goes to
-    the insurance fund, the rest to the treasury. Futures deliver free of charge. A block settles or realises at most
-    `steps_per_block` positions and orders each.
+    An average needs `minutes_min` good minutes of thirty, else its window slides on for `slide_minutes_max`, and then
+    the last `minutes_min` good ones count, as soon as there are as many. Longs of an option in the money pay
+    `delivery_ppm` of the settlement value of their lots, at most `delivery_cap_ppm` of the payoff;
+    `insurance_share_ppm` of it goes to the insurance fund, the rest to the treasury. Futures deliver free of charge. A
+    block settles about `steps_per_block` positions and orders, and realises as many futures positions at most.
     """
 
     minutes_min: U64 = 25
@@ -35,11 +35,11 @@ SETTLEMENT_PARAMS: Final = Table[int, SettlementParams]("settlement params", ["u
 def check(params: SettlementParams) -> None:
     """Check the parameters against their hard bounds and each other."""
     ensure(2 * WINDOW_MINUTES <= 3 * params.minutes_min <= 3 * WINDOW_MINUTES, "an average is of most of its minutes")
-    ensure(60 <= params.slide_minutes_max <= 7 * 24 * 60, "a window slides for a while and then ends")  # noqa: PLR2004
-    ensure(params.delivery_ppm <= 5_000, "a delivery never costs more than 0.5 %")  # noqa: PLR2004
+    ensure(60 <= params.slide_minutes_max <= 7 * 24 * 60, "a window slides for a while and then ends")
+    ensure(params.delivery_ppm <= 5_000, "a delivery never costs more than 0.5 %")
     ensure(2 * params.delivery_cap_ppm <= PPM, "a delivery fee leaves most of the payoff")
     ensure(params.insurance_share_ppm <= PPM, "no more than a whole fee is given out")
-    ensure(1 <= params.steps_per_block <= 100_000, "a block's work is bounded and goes on")  # noqa: PLR2004
+    ensure(1 <= params.steps_per_block <= 100_000, "a block's work is bounded and goes on")
 
 
 def initialise(draft: Draft) -> None:

@@ -112,7 +112,7 @@ def build_array(draft: Draft) -> RiskArray:
     underlyings = [instrument.underlying for instrument in instruments]
     is_future = [instrument.kind == Kind.FUTURE for instrument in instruments]
     groups = _number_strikes(instruments)
-    feeds = {feed_id: feed for feed_id, feed in draft[FEEDS].items()}
+    feeds = dict(draft[FEEDS].items())
     return RiskArray(
         lines={
             instrument_id: RiskLine(*line)

@@ -1,8 +1,9 @@
 """The scenarios of the risk array, one grid an underlying.
 
-Rows 0 to 26 are nine spot moves, from down to up, times three volatilities (down, flat, up): row = 3 x move + volatility.
-Rows 27 to 30 are the tails, at volatility up, of which only a part of the profit or loss counts: as much as leaves a
-position without convexity losing what it loses at the edge of the grid. Row 31 is the skew: puts dearer, calls cheaper.
+Rows 0 to 26 are nine spot moves, from down to up, times three volatilities (down, flat, up): row = 3 x move +
+volatility. Rows 27 to 30 are the tails, at volatility up, of which only a part of the profit or loss counts: as much as
+leaves a position without convexity losing what it loses at the edge of the grid. Row 31 is the skew: puts dearer, calls
+cheaper.
 """
 
 from typing import Annotated, Final

@@ -91,7 +91,7 @@ def collateral_shocks_ppm(asset_id: int) -> tuple[int, ...]:
 def get_references_e8(draft: Draft) -> dict[int, int]:
     """Return the price that strikes are listed around, for each underlying that can be priced."""
     references: dict[int, int] = {}
-    for underlying, _ in draft[SURFACES].items():
+    for underlying in draft[SURFACES].keys():  # noqa: SIM118 -- a table, not a dict
         price = oracle.get_price(draft, underlying)
         if price is not None and price <= FORWARD_MAX_E8:
             references[underlying] = price
@@ -179,7 +179,10 @@ def list_nodes(surface: Surface, now_ms: int) -> tuple[list[int], list[int], lis
 
 
 def interpolate_ratio_e9(expiries_ms: Sequence[int], ratios_e9: Sequence[int], expiry_ms: int, now_ms: int) -> int:
-    """Return the forward over the index at an expiry, linear in time from one now; flat beyond the last. Rounds: down."""
+    """Return the forward over the index at an expiry, linear in time from one now on, flat beyond the last.
+
+    Rounds: down.
+    """
     near_ms, near_e9 = now_ms, E9
     for far_ms, far_e9 in zip(expiries_ms, ratios_e9, strict=True):
         if expiry_ms <= far_ms:

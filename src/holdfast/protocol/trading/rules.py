@@ -8,11 +8,13 @@ from holdfast.protocol.book.state import FLAG_REDUCE_ONLY, Order, Side
 from holdfast.protocol.instruments.rules import check_open
 from holdfast.protocol.instruments.state import Instrument
 from holdfast.protocol.limits import (
+    ACCOUNT_LOTS_MAX,
     ORDER_LOTS_MAX,
     ORDERS_PER_ACCOUNT_MAX,
     ORDERS_PER_SIDE_MAX,
     POSITIONS_PER_ACCOUNT_MAX,
     PRICE_TICKS_MAX,
+    ROW_ATOMS_MAX,
 )
 from holdfast.protocol.margin.state import CHARGES, PROTECTIONS, Protection
 from holdfast.protocol.oracle.rules import Action, check_allowed
@@ -64,8 +66,10 @@ def check_size_and_price(
         raise RejectedError(Code.SIZE_TOO_LARGE, lots=lots, limit=ORDER_LOTS_MAX)
     if price_ticks <= 0:
         raise RejectedError(Code.PRICE_NOT_POSITIVE, price_ticks=price_ticks)
-    if price_ticks > PRICE_TICKS_MAX:
-        raise RejectedError(Code.PRICE_TOO_LARGE, price_ticks=price_ticks, limit=PRICE_TICKS_MAX)
+    # A lot is never worth more than the ceiling of its risk row; beyond it an order's margin would overflow.
+    if price_ticks > PRICE_TICKS_MAX or price_ticks * instrument.tick_value_atoms > ROW_ATOMS_MAX:
+        limit = min(PRICE_TICKS_MAX, div_floor(ROW_ATOMS_MAX, instrument.tick_value_atoms))
+        raise RejectedError(Code.PRICE_TOO_LARGE, price_ticks=price_ticks, limit=limit)
     notional = lots * array.lot_value_atoms[instrument.underlying]
     if notional < params.min_notional_atoms:
         raise RejectedError(Code.NOTIONAL_TOO_SMALL, notional_atoms=notional, minimum_atoms=params.min_notional_atoms)
@@ -86,11 +90,14 @@ def check_room(draft: Draft, account_id: int, instrument_id: int, side: int) -> 
         raise RejectedError(Code.BOOK_FULL, limit=ORDERS_PER_SIDE_MAX)
 
 
-def check_position_room(draft: Draft, account_id: int, instrument_id: int) -> None:
-    """Check that an account may hold one more instrument. Refuses: POSITIONS_FULL."""
+def check_position_room(draft: Draft, account_id: int, instrument_id: int, lots: int) -> None:
+    """Check that an account may hold so many more signed lots. Refuses: POSITIONS_FULL, LOTS_TOO_MANY."""
+    held = portfolio.get_lots(draft, account_id, instrument_id)
+    if abs(held + lots) > max(ACCOUNT_LOTS_MAX, abs(held)):
+        raise RejectedError(Code.LOTS_TOO_MANY, limit=ACCOUNT_LOTS_MAX)
     if (
         len(portfolio.get_holdings(draft, account_id)) >= POSITIONS_PER_ACCOUNT_MAX
-        and portfolio.get_lots(draft, account_id, instrument_id) == 0
+        and held == 0
     ):
         raise RejectedError(Code.POSITIONS_FULL, limit=POSITIONS_PER_ACCOUNT_MAX)
 

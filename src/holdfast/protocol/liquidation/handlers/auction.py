@@ -70,7 +70,8 @@ def sell_slice(
 ) -> tuple[Record, ...]:
     """Move a slice of every position and coin at mark, then pay the bidder's incentive and the fund's fee.
 
-    The account pays both out of what equity it has; what is then missing of the incentive the fund pays, within its cap.
+    The account pays both out of what equity it has; what is then missing of a bidder's incentive the fund pays, within
+    its cap. The backstop is the exchange's own and takes nothing from the fund.
     Refuses: AUCTION_INCENTIVE_LOW where that comes to less than the bidder asked for; POSITIONS_FULL.
     """
     params = draft[LIQUIDATION_PARAMS][0]
@@ -83,8 +84,8 @@ def sell_slice(
     incentive = share_floor(sliced, incentive_ppm)
     equity = max(0, need.equity_atoms)
     from_account = min(incentive, equity)
-    fund = max(0, ledger.get_cash(draft, INSURANCE_FUND))
-    from_fund = min(incentive - from_account, share_floor(fund, params.fund_cap_ppm))
+    fund = 0 if bidder_id == BACKSTOP else max(0, ledger.get_cash(draft, INSURANCE_FUND))
+    from_fund = min(incentive - from_account, share_floor(fund, params.fund_incentive_ppm))
     if from_account + from_fund < share_floor(sliced, incentive_min_ppm):
         raise RejectedError(Code.AUCTION_INCENTIVE_LOW, incentive_atoms=from_account + from_fund)
     fee = min(share_floor(sliced, params.fee_ppm), equity - from_account)

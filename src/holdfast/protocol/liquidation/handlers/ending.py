@@ -22,7 +22,7 @@ from holdfast.protocol.liquidation.state import LIQUIDATIONS, SOCIALISED, Social
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.params import MARGIN_PARAMS
 from holdfast.protocol.margin.rules import compute_day_profit_atoms, compute_equity_atoms
-from holdfast.protocol.margin.state import FROZEN, RISK, RISK_MATRIX
+from holdfast.protocol.margin.state import DAY_STARTS, FROZEN
 from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.surface.state import RISK_ARRAY
 from holdfast.state.draft import Draft
@@ -123,22 +123,20 @@ def _cover_deficit(draft: Draft, account_id: int) -> tuple[Record, ...]:
 
 
 def _list_winners(draft: Draft, account_id: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Return who bears a loss, with how much at most: today's profits, then what equity is left beside them.
+    """Return who bears a loss, with how much at most: the day's profits, then the equity of who holds positions.
 
-    Only accounts with positions count: nobody who holds cash alone ever pays for the risk of others.
+    Nobody who has held cash and coins alone since the day began ever pays for the risk of others.
     """
-    matrix = draft[RISK_MATRIX][0]
     profits: list[tuple[int, int]] = []
     equities: list[tuple[int, int]] = []
-    ids = dict.fromkeys([*sorted(matrix.places), *draft[RISK].keys()])
-    for holder_id in sorted(ids):
-        if holder_id == account_id or holder_id in draft[FROZEN] or not portfolio.get_holdings(draft, holder_id):
+    for holder_id, day in draft[DAY_STARTS].items():
+        if not day.has_held or holder_id == account_id or holder_id in draft[FROZEN]:
             continue
         equity = compute_equity_atoms(draft, holder_id, margin.get_risk(draft, holder_id))
         profit = compute_day_profit_atoms(draft, holder_id, equity)
         if profit:
             profits.append((holder_id, profit))
-        if equity > profit:
+        if equity > profit and portfolio.get_holdings(draft, holder_id):
             equities.append((holder_id, equity - profit))
     ensure(all(weight > 0 for _, weight in profits), "only winners are listed as winners")
     return profits, equities

@@ -1,0 +1,55 @@
+"""Progress of long work on standard error: a bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from holdfast.lab.replay import OnProgress, Progress
+from holdfast.lab.replay_settings import show_time
+
+_LINE_EVERY_SECONDS: Final = 15
+
+
+@contextmanager
+def watch() -> Iterator[OnProgress]:
+    """Give a function that shows how far a replay is."""
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.console import Console  # noqa: PLC0415 -- only a terminal needs it
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("replay", total=None)
+
+        def show(progress: Progress) -> None:
+            bar.update(task, total=progress.intervals, completed=progress.interval, description=_describe(progress))
+
+        yield show
+
+
+def _lines() -> OnProgress:
+    """Return what writes a plain line at the start, every few seconds, and at the end."""
+    last = time.monotonic()
+
+    def show(progress: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _LINE_EVERY_SECONDS or progress.interval in (1, progress.intervals):
+            last = now
+            line = f"replay {progress.interval}/{progress.intervals} {_describe(progress)}"
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+
+    return show
+
+
+def _describe(progress: Progress) -> str:
+    return (
+        f"{show_time(progress.time_ms)} height {progress.height:,} fills {progress.fills:,} "
+        f"liquidated {progress.liquidated:,}"
+    )

@@ -1,0 +1,116 @@
+"""`holdfast replay`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from holdfast.cli.progress import watch
+from holdfast.lab.faults import FaultSpecError, describe_kinds
+from holdfast.lab.history import HistoryError
+from holdfast.lab.replay import Replay, run_replay
+from holdfast.lab.replay_settings import ReplayInputError, ReplaySettings, parse_interval_ms
+from holdfast.lab.world import NodeFailedError, TimeStandsStillError
+
+EXIT_GOOD: Final = 0
+EXIT_BROKEN: Final = 1
+EXIT_BAD_INPUT: Final = 2
+
+_HELP: Final = f"""Send price history through four replicas of the exchange, with agents and faults, to a verdict.
+
+PATH is a folder of price files named VENUE_PAIR_... (gemini_BTCUSD_1m.csv), or one CSV with a time and a price or open,
+high, low, close. The same arguments give the same roots.
+
+Faults are KIND:key=value,... with from= and to=, or at= for one block, as UTC times of the data or heights.
+Kinds: {describe_kinds()}.
+
+Example:
+
+  holdfast replay shared/data/crash_2025_10_10 --seed 7 --fault crash:validator=2,from=21:00,to=21:30 --report out
+
+Exit codes: 0 every promise held; 1 one was broken; 2 bad input."""
+
+
+def replay(  # noqa: PLR0913 -- each is one option of the command line
+    path: Annotated[Path, typer.Argument(help="A folder of price files, or one CSV file.", show_default=False)],
+    validators: Annotated[int, typer.Option(help="How many validators, each with its own full copy.")] = 4,
+    seed: Annotated[int, typer.Option(help="What all draws come from.")] = 1,
+    agents: Annotated[int, typer.Option(help="How many trading accounts.")] = 200,
+    start: Annotated[str | None, typer.Option("--from", help="Begin at this UTC time.", metavar="TIME")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="End at this UTC time.", metavar="TIME")] = None,
+    block_interval: Annotated[str, typer.Option(help="Time between blocks: 60s, 5m.", metavar="TIME")] = "60s",
+    blocks: Annotated[int | None, typer.Option(help="Only the first so many blocks.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="A fault; may be given often.", metavar="SPEC")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write index.html and report.png into this folder.", metavar="DIR")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,  # noqa: FBT002
+    readers: Annotated[int, typer.Option(help="Threads that query all the while.", hidden=True)] = 0,
+    restore_at: Annotated[
+        int | None, typer.Option(help="Restore the last validator from a snapshot after this height.", hidden=True)
+    ] = None,
+) -> None:
+    try:
+        settings = ReplaySettings(
+            path=path,
+            validators=validators,
+            seed=seed,
+            agents=agents,
+            start=start,
+            end=end,
+            blocks=blocks,
+            interval_ms=parse_interval_ms(block_interval),
+            faults=tuple(fault or ()),
+            readers=readers,
+            restore_at=restore_at,
+            wants_series=report is not None,
+        )
+        if report is not None:
+            _prepare_report(report)
+        with watch() as on_progress:
+            result = run_replay(settings, on_progress)
+    except (ReplayInputError, HistoryError, FaultSpecError) as error:
+        _stop(str(error), EXIT_BAD_INPUT)
+    except (NodeFailedError, TimeStandsStillError) as error:
+        _stop(f"a promise was broken: {_one_line(error)}", EXIT_BROKEN)
+    written = _write_report(result, report) if report is not None else None
+    typer.echo(result.verdict.to_json() if as_json else result.verdict.to_words())
+    if written is not None:
+        typer.echo(f"Report: {written}", err=True)
+    raise typer.Exit(EXIT_GOOD if result.verdict.is_good else EXIT_BROKEN)
+
+
+replay.__doc__ = _HELP
+
+
+def _prepare_report(folder: Path) -> None:
+    """Find out before the run whether a report can be made and where it may go."""
+    try:
+        import matplotlib  # noqa: F401, PLC0415 -- a heavy import that only a report needs
+    except ImportError:
+        raise ReplayInputError("--report needs matplotlib, which is not installed; install it or leave --report out") from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".holdfast"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        message = f"--report {folder}: cannot be written ({error.strerror}); choose another folder"
+        raise ReplayInputError(message) from None
+
+
+def _write_report(result: Replay, folder: Path) -> Path:
+    from holdfast.lab.report import write_report  # noqa: PLC0415 -- it imports matplotlib
+
+    return write_report(result, folder)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _stop(message: str, code: int) -> None:
+    typer.echo(f"holdfast replay: {message}", err=True)
+    sys.stderr.flush()
+    raise typer.Exit(code)

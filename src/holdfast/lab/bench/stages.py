@@ -1,0 +1,100 @@
+"""Where a block's time goes: the named functions are wrapped, and each is charged with its own time alone."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter, process_time
+from types import TracebackType
+from typing import Final, NamedTuple
+
+from holdfast.node import admission, store
+from holdfast.node.exchange import ExchangeApplication
+from holdfast.node.snapshots import Snapshots
+from holdfast.primitives import crypto
+from holdfast.protocol import invariants, machine
+from holdfast.state.store import State
+
+VERIFY: Final = "verify"
+INVARIANTS: Final = "invariants"
+ROOT: Final = "root"
+
+
+class Stage(NamedTuple):
+    """A function, by its owner and name, and the stage that its own time belongs to."""
+
+    name: str
+    owner: object
+    function: str
+
+
+STAGES: Final = (
+    Stage("decode", machine, "admit_tx"),
+    Stage(VERIFY, crypto, "verify"),
+    Stage(VERIFY, crypto, "verify_many"),
+    Stage("admission", admission.Cache, "check"),
+    Stage("admission", admission.Cache, "prepare"),
+    Stage("admission", admission.Cache, "is_proper"),
+    Stage("open block", machine, "_open_block"),
+    Stage("execute", machine, "apply_tx"),
+    Stage("close block", machine, "_close_block"),
+    Stage(INVARIANTS, invariants, "check"),
+    Stage(ROOT, State, "seal"),
+    Stage("receipts", ExchangeApplication, "finalize_block"),
+    Stage("receipts", machine, "encode_receipt"),
+    Stage("commit", State, "commit"),
+    Stage("store", store.StateStore, "save_block"),
+    Stage("store", store.StateStore, "save_base"),
+    Stage("store", Snapshots, "take"),
+)
+
+
+class Clock:
+    """Adds up the processor time of what runs under it, so that neighbours on the machine do not count."""
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self.seconds = 0.0
+        self._began = 0.0
+
+    def __enter__(self) -> None:
+        """Begin to count."""
+        self._began = process_time()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Count what has passed."""
+        self.seconds += process_time() - self._began
+
+
+class StageTimes:
+    """Seconds by stage. Time inside a wrapped function that another wrapped one calls is the inner one's."""
+
+    def __init__(self) -> None:
+        """Start with every stage at nothing."""
+        self.seconds: dict[str, float] = dict.fromkeys((stage.name for stage in STAGES), 0.0)
+        self._inner: list[float] = [0.0]
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Wrap every stage's functions for a while."""
+        originals = [getattr(stage.owner, stage.function) for stage in STAGES]
+        for stage, original in zip(STAGES, originals, strict=True):
+            setattr(stage.owner, stage.function, self._wrap(stage.name, original))
+        try:
+            yield
+        finally:
+            for stage, original in zip(STAGES, originals, strict=True):
+                setattr(stage.owner, stage.function, original)
+
+    def _wrap(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
+        seconds, inner = self.seconds, self._inner
+
+        def timed(*args: object, **options: object) -> object:
+            inner.append(0.0)
+            began = perf_counter()
+            try:
+                return function(*args, **options)
+            finally:
+                passed = perf_counter() - began
+                seconds[name] += passed - inner.pop()
+                inner[-1] += passed
+
+        return timed
