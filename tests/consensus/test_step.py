@@ -1,12 +1,12 @@
 """Scenarios for each line of algorithm 1 of arXiv 1807.04938.
 
-Four validators of power 1; at height 4 validator r proposes in round r. "Own" is validator 3 unless a test says otherwise.
+Four validators of power 1; at height 4 validator r proposes in round r. "Own" is validator 3 unless a test says
+otherwise.
 """
 
 import pytest
 
-from holdfast.consensus.messages import NIL, Vote, VoteKind
-from holdfast.consensus.step import (
+from holdfast.consensus.events import (
     NO_ROUND,
     BroadcastProposal,
     CastVote,
@@ -20,16 +20,14 @@ from holdfast.consensus.step import (
     ProposalReceived,
     SetTimer,
     Start,
-    State,
     Step,
     TimeoutFired,
     Timeouts,
     ValueReady,
     VoteReceived,
-    new_height,
-    resume,
-    step,
 )
+from holdfast.consensus.messages import NIL, Vote, VoteKind
+from holdfast.consensus.step import State, new_height, resume, step
 from holdfast.consensus.validators import Validator, ValidatorSet
 
 HEIGHT = 4

@@ -1,6 +1,7 @@
 """The vote keeper against a naive model, under any order of votes, duplicates and conflicts."""
 
 from collections import defaultdict
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,7 +83,7 @@ def test_keeper__any_votes__agrees_with_the_model(votes: list[Vote]) -> None:
 
 
 @given(st.lists(VOTES, max_size=30), st.randoms())
-def test_keeper__honest_votes_in_any_order__give_one_result(votes: list[Vote], random) -> None:  # type: ignore[no-untyped-def]
+def test_keeper__honest_votes_in_any_order__give_one_result(votes: list[Vote], random: Random) -> None:
     honest = list({(vote.kind, vote.round, vote.validator_index): vote for vote in votes}.values())
     shuffled = list(honest)
     random.shuffle(shuffled)

@@ -1,15 +1,13 @@
 """Replicas with toy applications in the simulated world: agreement always, progress whenever two thirds can talk."""
 
-from collections import Counter
-
 import pytest
 
-from holdfast.consensus.step import Timeouts
+from holdfast.consensus.events import Timeouts
 from holdfast.lab.network import LinkQuality
-from holdfast.node.application import Misbehavior
+from holdfast.node.application import BlockRequest, FinalizeResponse
 from holdfast.node.replica_env import ReplicaConfig
 from tests.support.replica_network import CHAIN, GENESIS_MS, ReplicaNetwork
-from tests.support.toy_application import ToyApplication
+from tests.support.toy_application import ToyApplication, ToyState
 
 
 def test_four_replicas__no_fault__twenty_heights_agree() -> None:
@@ -30,11 +28,9 @@ def test_same_seed__two_runs__same_trace() -> None:
 def test_submitted_txs__any_replica__are_included_once() -> None:
     network = ReplicaNetwork()
     for number in range(40):
-        network.world.at(
-            GENESIS_MS + 20 * number, lambda number=number: network.replica(number % 4).submit(b"key %d" % number)
-        )
+        network.submit_at(GENESIS_MS + 20 * number, number % 4, b"key %d" % number)
     network.run_for(4_000)
-    state = network.applications[0].state
+    state = network.toy(0).state
     assert [state.counts.get(b"key %d" % number) for number in range(40)] == [1] * 40
     assert all(node.mempool_size == 0 for _, node in network.world.nodes())
 
@@ -135,7 +131,7 @@ def test_wiped_replica__comes_back_by_blocks__and_signs_again_later() -> None:
     network.world.start(1)
     network.run_to(30)
     settled = [fields for fields in network.events("signing_settled") if fields["validator"] == 1]
-    assert [fields["from_height"] for fields in settled][0] == 1
+    assert settled[0]["from_height"] == 1
     assert int(settled[1]["from_height"]) > 11
     assert not network.events("equivocation_found")
     network.world.crash(0)
@@ -156,7 +152,7 @@ def test_genesis_with_one_absent__three_start() -> None:
 class DivergingApplication(ToyApplication):
     """Computes something of its own at height 5."""
 
-    def execute(self, request):  # type: ignore[no-untyped-def]
+    def execute(self, request: BlockRequest) -> tuple[ToyState, FinalizeResponse]:
         state, response = super().execute(request)
         if request.height == 5:
             state.counts[b"divergence"] = 1
@@ -178,13 +174,3 @@ def test_diverging_application__halts_alone() -> None:
     network.world.run_while(lambda: network.replica(0).height < reached + 5, network.world.now_ms + 60_000)
     assert [network.replica(index).status for index in (0, 1, 2)] == ["running"] * 3
     assert network.replica(0).height >= reached + 5
-
-
-class GuiltRecorder(ToyApplication):
-    """Keeps what misbehavior it was told of."""
-
-    told: Counter[Misbehavior]
-
-    def finalize_block(self, request):  # type: ignore[no-untyped-def]
-        self.__dict__.setdefault("told", Counter()).update(request.misbehavior)
-        return super().finalize_block(request)

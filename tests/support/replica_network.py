@@ -87,6 +87,17 @@ class ReplicaNetwork:
         assert node is not None, f"validator {index} is down"
         return node
 
+    def toy(self, index: int) -> ToyApplication:
+        application = self.applications[index]
+        assert isinstance(application, ToyApplication)
+        return application
+
+    def submit_at(self, time_ms: int, index: int, tx: bytes) -> None:
+        def submit() -> None:
+            self.replica(index).submit(tx)
+
+        self.world.at(time_ms, submit)
+
     def heights(self) -> list[int]:
         return [node.height for _, node in self.world.nodes()]
 

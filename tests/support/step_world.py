@@ -1,16 +1,15 @@
 """One height of consensus over the bare step function: no crypto, no application, a hostile network, perhaps one liar.
 
-Until `HEAL_MS` messages are lost and late, by odds that each run draws for each kind and receiver, and the liar says anything to
-anybody; after it links are good and the liar is silent. Who has decided shows its certificate to others, as catch-up does.
-`run` names the promise that broke, if any: agreement, validity or termination.
+Until `HEAL_MS` messages are lost and late, by odds that each run draws for each kind and receiver, and the liar says
+anything to anybody; after it links are good and the liar is silent. Who has decided shows its certificate to others, as
+catch-up does. `run` names the promise that broke, if any: agreement, validity or termination.
 """
 
 from heapq import heappop, heappush
 from random import Random
 from typing import NamedTuple
 
-from holdfast.consensus.messages import NIL, Vote, VoteKind
-from holdfast.consensus.step import (
+from holdfast.consensus.events import (
     BroadcastProposal,
     CastVote,
     Decide,
@@ -21,14 +20,13 @@ from holdfast.consensus.step import (
     ProposalReceived,
     SetTimer,
     Start,
-    State,
     TimeoutFired,
     Timeouts,
     ValueReady,
     VoteReceived,
-    new_height,
-    step,
 )
+from holdfast.consensus.messages import NIL, Vote, VoteKind
+from holdfast.consensus.step import State, new_height, step
 from holdfast.consensus.validators import Validator, ValidatorSet
 
 HEIGHT = 1

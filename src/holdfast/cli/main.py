@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from holdfast.cli.lab import lab
 from holdfast.cli.replay import replay
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("replay")(replay)
+app.add_typer(lab, name="lab")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it with the option's value

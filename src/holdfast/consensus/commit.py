@@ -4,7 +4,8 @@ A validator index is the one lookup key everywhere: the key that verifies an ent
 timestamp that it contributes all come from the same index, and every field used is covered by the verified signature.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from enum import StrEnum, unique
 
 from holdfast.consensus import limits
@@ -70,7 +71,7 @@ def check_commit(
     commit: Commit,
     height: int,
     block_hash: bytes,
-    verified: Set[CommitSignature] = frozenset(),
+    verified: AbstractSet[CommitSignature] = frozenset(),
 ) -> Fault | None:
     """Judge a commit against the block it must be of and the validators of its height.
 
@@ -122,18 +123,19 @@ def check_polka(
 def compute_block_time_ms(validators: ValidatorSet, commit: Commit) -> int:
     """Return the power-weighted median of a commit's timestamps: the block time of the next height.
 
-    More than half of the commit's power is honest, so the median lies among honest timestamps. Rounds: to the lower of two
-    middle timestamps.
+    More than half of the commit's power is honest, so the median lies among honest timestamps. Rounds: to the lower of
+    two middle timestamps.
     """
     weighted = sorted((entry.timestamp_ms, validators.power(entry.validator_index)) for entry in commit.signatures)
     total = sum(power for _, power in weighted)
+    ensure(total > 0, "a commit has power")
     cumulated = 0
+    median_ms = 0
     for timestamp_ms, power in weighted:
+        if 2 * cumulated < total:
+            median_ms = timestamp_ms
         cumulated += power
-        if 2 * cumulated >= total:
-            return timestamp_ms
-    ensure(False, "a commit has signatures")
-    return 0
+    return median_ms
 
 
 def check_vote(validators: ValidatorSet, domains: SignDomains, vote: Vote) -> Fault | None:

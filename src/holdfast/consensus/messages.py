@@ -53,7 +53,7 @@ class Vote(Record):
 
 
 class Proposal(Record):
-    """A proposer's signed claim to a round. `pol_round` is the round of the polka behind a block proposed again, or -1."""
+    """A proposer's signed claim to a round. `pol_round` is that of the polka behind a block proposed again, or -1."""
 
     height: HeightNumber
     round: RoundNumber

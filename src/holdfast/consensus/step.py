@@ -1,18 +1,37 @@
 """Tendermint of arXiv 1807.04938 as a pure function: `step(state, event) -> (state, effects)`.
 
 One state serves one height; after a decision the shell makes a fresh one. Each rule carries the line of the paper's
-algorithm 1 that it implements. After every event all rules are tried again, for the rounds that their lines name, until none
-fires. The caller verifies signatures and heights first, and judges `valid(v)` once for each proposal.
+algorithm 1 that it implements. After every event all rules are tried again, for the rounds that their lines name, until
+none fires. The caller verifies signatures and heights first, and judges `valid(v)` once for each proposal.
 
-Two additions to the paper, neither of which can change what is decided: a height may wait for its start in round -1, where
-only a decision or a third of power already at work moves it; and line 55 counts validators at or above a round, since who
-is in a round has left those below.
+Two additions to the paper, neither of which can change what is decided: a height may wait for its start in round -1,
+where only a decision or a third of power already at work moves it; and line 55 counts validators at or above a round,
+since who is in a round has left those below.
 """
 
 from collections.abc import Callable, Mapping
-from enum import IntEnum, unique
 from typing import Final, NamedTuple
 
+from holdfast.consensus.events import (
+    NO_ROUND,
+    BroadcastProposal,
+    CastVote,
+    Decide,
+    DecidedInvalid,
+    Effect,
+    Event,
+    Evidence,
+    GetValue,
+    PolkaProven,
+    ProposalReceived,
+    SetTimer,
+    Start,
+    Step,
+    TimeoutFired,
+    Timeouts,
+    ValueReady,
+    VoteReceived,
+)
 from holdfast.consensus.messages import NIL, Vote, VoteKind
 from holdfast.consensus.validators import ValidatorSet
 from holdfast.consensus.votes import (
@@ -25,38 +44,6 @@ from holdfast.consensus.votes import (
     prune,
     round_reached_by_third,
 )
-
-NO_ROUND: Final = -1
-
-
-@unique
-class Step(IntEnum):
-    """The step of a round, in order; NEW before a height's start."""
-
-    NEW = 0
-    PROPOSE = 1
-    PREVOTE = 2
-    PRECOMMIT = 3
-
-
-class Timeouts(NamedTuple):
-    """How long each step waits in round 0, and how much longer in each later round."""
-
-    propose_ms: int = 1_000
-    propose_delta_ms: int = 500
-    prevote_ms: int = 500
-    prevote_delta_ms: int = 500
-    precommit_ms: int = 500
-    precommit_delta_ms: int = 500
-
-    def delay_ms(self, waiting: Step, round_number: int) -> int:
-        """Return the wait of a step in a round."""
-        base, delta = {
-            Step.PROPOSE: (self.propose_ms, self.propose_delta_ms),
-            Step.PREVOTE: (self.prevote_ms, self.prevote_delta_ms),
-            Step.PRECOMMIT: (self.precommit_ms, self.precommit_delta_ms),
-        }[waiting]
-        return base + delta * round_number
 
 
 class SeenProposal(NamedTuple):
@@ -87,105 +74,6 @@ class State(NamedTuple):
     decided: bool = False
 
 
-class Start(NamedTuple):
-    """The height's time has come."""
-
-
-class ValueReady(NamedTuple):
-    """The block asked for by GetValue."""
-
-    round: int
-    block_hash: bytes
-
-
-class ProposalReceived(NamedTuple):
-    """A proposal signed by the proposer of its round, and whether its block is valid."""
-
-    round: int
-    block_hash: bytes
-    pol_round: int
-    valid: bool
-
-
-class VoteReceived(NamedTuple):
-    """A vote of this height whose signature verifies; own votes come back this way too."""
-
-    vote: Vote
-
-
-class PolkaProven(NamedTuple):
-    """Verified prevotes of more than two thirds for a block in one round, received together.
-
-    Why beside single votes: a validator that voted twice counts here for its first vote, in a peer's proof for its other.
-    Without the proof two honest validators could disagree for ever on whether there was a polka.
-    """
-
-    round: int
-    block_hash: bytes
-
-
-class TimeoutFired(NamedTuple):
-    """A timer set by SetTimer has run out."""
-
-    waiting: Step
-    round: int
-
-
-Event = Start | ValueReady | ProposalReceived | VoteReceived | PolkaProven | TimeoutFired
-
-
-class GetValue(NamedTuple):
-    """Make a block for a round and answer with ValueReady."""
-
-    round: int
-
-
-class BroadcastProposal(NamedTuple):
-    """Sign and send a proposal; where `pol_round` is a round, with its polka."""
-
-    round: int
-    block_hash: bytes
-    pol_round: int
-
-
-class CastVote(NamedTuple):
-    """Sign, make durable and send a vote, and feed it back."""
-
-    kind: VoteKind
-    round: int
-    block_hash: bytes
-
-
-class SetTimer(NamedTuple):
-    """Answer with TimeoutFired after a delay."""
-
-    waiting: Step
-    round: int
-    delay_ms: int
-
-
-class Decide(NamedTuple):
-    """The height's block, with a quorum of precommits in a round."""
-
-    round: int
-    block_hash: bytes
-
-
-class DecidedInvalid(NamedTuple):
-    """A quorum precommitted a block that is invalid here: this replica, or a third of power, is wrong."""
-
-    round: int
-    block_hash: bytes
-
-
-class Evidence(NamedTuple):
-    """Two conflicting votes of one validator."""
-
-    first: Vote
-    second: Vote
-
-
-Effect = GetValue | BroadcastProposal | CastVote | SetTimer | Decide | DecidedInvalid | Evidence
 Transition = tuple[State, tuple[Effect, ...]]
 
 
@@ -197,8 +85,8 @@ def new_height(height: int, own_index: int, validators: ValidatorSet, timeouts: 
 def resume(state: State, round_number: int, reached: Step, locked_hash: bytes, locked_round: int) -> State:
     """Return a height's state as a restarted replica's own signed messages imply it.
 
-    A precommit for a block is a lock on it, and what is locked is valid. The round goes on where it stood, so nothing is
-    signed twice; votes and proposals arrive again as events.
+    A precommit for a block is a lock on it, and what is locked is valid. The round goes on where it stood, so nothing
+    is signed twice; votes and proposals arrive again as events.
     """
     return state._replace(
         round=round_number,
@@ -363,7 +251,7 @@ def prevote_with_polka(state: State) -> Transition | None:
 
 
 def lock_or_update_valid(state: State) -> Transition | None:
-    """Line 36: a polka for this round's valid proposal locks in step prevote, and updates the valid value in either step."""
+    """Line 36: a polka for this round's valid proposal locks in step prevote, and is the valid value from then on."""
     seen = state.proposals.get(state.round)
     key = (36, state.round)
     if state.step < Step.PREVOTE or seen is None or not seen.valid or key in state.fired:

@@ -3,9 +3,10 @@
 A validator keeps its index for ever: removal is power zero, admission appends. So an index names one key over the whole
 chain, in votes, commits and on the network.
 
-The proposer is a pure function of (set, height, round): slot `height + round` of a fixed cycle, laid out by smooth weighted
-round robin over powers scaled to at most `SLOTS_MAX` slots, each live validator having at least one. No priorities are
-carried from height to height, so nothing has to be synchronised with a snapshot; equal powers give plain rotation.
+The proposer is a pure function of (set, height, round): slot `height + round` of a fixed cycle, laid out by smooth
+weighted round robin over powers scaled to at most `SLOTS_MAX` slots, each live validator having at least one. No
+priorities are carried from height to height, so nothing has to be synchronised with a snapshot; equal powers give plain
+rotation.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """The votes of one height: tallies by round, kind and block, and conflicting votes found while counting.
 
-A value type: `add` returns a new keeper. Each validator counts once per round and kind; its first vote stands. Rounds are
-kept in a window around the current one; beyond the window only the highest round of each validator is remembered, which
-is all that a round skip needs. So a liar can fill no more than its own share of the window.
+A value type: `add` returns a new keeper. Each validator counts once per round and kind; its first vote stands. Rounds
+are kept in a window around the current one; beyond the window only the highest round of each validator is remembered,
+which is all that a round skip needs. So a liar can fill no more than its own share of the window.
 """
 
 from collections.abc import Mapping

@@ -36,6 +36,7 @@ from holdfast.primitives.crypto import sha256
 from holdfast.primitives.units import USDC_ATOMS
 from holdfast.protocol import invariants
 from holdfast.protocol.genesis import Genesis
+from holdfast.protocol.instruments.params import InstrumentParams
 from holdfast.protocol.machine import Applied
 from holdfast.protocol.messages import command_domain
 from holdfast.protocol.staking.state import Validator
@@ -44,6 +45,7 @@ CHAIN_ID: Final = "holdfast-replay"
 POWER: Final = 10
 INSURANCE_ATOMS: Final = 2_000_000 * USDC_ATOMS
 BACKSTOP_ATOMS: Final = 5_000_000 * USDC_ATOMS
+SMALL_LISTING: Final = InstrumentParams(dailies=1, weeklies=1, monthlies=0, quarterlies=0, strikes_each_side=2)
 # A broken claim that is no named invariant: an `ensure` at the edge of a handler.
 LOCAL_CLAIM: Final = "LOCAL_CLAIM"
 
@@ -125,6 +127,7 @@ class Nodes:
             accounts=population.genesis_accounts(),
             insurance_atoms=INSURANCE_ATOMS,
             backstop_atoms=BACKSTOP_ATOMS,
+            instrument_params=SMALL_LISTING if settings.is_small else InstrumentParams(),
         )
         genesis_bytes = codec.encode(self.genesis)
         self._genesis_hash = sha256(genesis_bytes)

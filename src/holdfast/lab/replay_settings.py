@@ -12,6 +12,7 @@ from typing import Final
 from holdfast.lab.agents.population import AGENTS_MAX, AGENTS_MIN
 from holdfast.lab.faults import Fault, FaultPlan, parse_fault
 from holdfast.lab.history import History, load_history
+from holdfast.lab.swarm import draw_faults
 from holdfast.lab.venues import VenueFault, Venues
 from holdfast.primitives.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, div_ceil
 
@@ -49,6 +50,8 @@ class ReplaySettings:
     restore_at: int | None = None
     snapshot_every: int = 100
     wants_series: bool = False
+    draws_faults: bool = False  # add a swarm of faults drawn from the seed
+    is_small: bool = False  # list a handful of instruments, so that many runs are cheap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +112,17 @@ def plan_replay(settings: ReplaySettings) -> ReplayPlan:
                 origin_ms=start_ms,
                 interval_ms=interval_ms,
                 end_ms=start_ms + blocks * interval_ms,
+            )
+        )
+    if settings.draws_faults:
+        faults.extend(
+            draw_faults(
+                settings.seed,
+                validators=settings.validators,
+                venues=names,
+                origin_ms=start_ms,
+                interval_ms=interval_ms,
+                blocks=blocks,
             )
         )
     plan = FaultPlan(faults)

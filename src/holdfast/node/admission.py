@@ -93,6 +93,9 @@ class Cache:
 
     def is_proper(self, draft: Draft, request: BlockRequest) -> bool:
         """Return whether a block is one that `prepare` could have returned for some mempool and commit."""
+        clock = draft[CLOCK][0]
+        if request.height != clock.height + 1 or request.time_ms <= clock.time_ms:
+            return False
         if not 0 < len(request.txs) <= BLOCK_TXS_MAX or not self._is_commit_proper(draft, request):
             return False
         windows: Windows = {}

@@ -1,7 +1,7 @@
 """Decided blocks with the precommits that decided them, one checksummed file a height.
 
-A file is complete or it does not count: a crash between append and sync leaves a tail that opens as absent. A damaged file
-is forgotten and counted, so that its block is fetched from peers again; nothing is served that does not check.
+A file is complete or it does not count: a crash between append and sync leaves a tail that opens as absent. A damaged
+file is forgotten and counted, so that its block is fetched from peers again; nothing is served that does not check.
 """
 
 from typing import Annotated, Final, NamedTuple

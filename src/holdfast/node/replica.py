@@ -9,15 +9,15 @@
     replica_statesync  a replica that is empty, by snapshot
     replica_wire       messages
 
-Everything is synchronous: each entry point runs to its end, and effects leave through ports only. What a peer sends never
-raises: it is counted, logged in one line and dropped. A reason to stop halts this replica alone.
+Everything is synchronous: each entry point runs to its end, and effects leave through ports only. What a peer sends
+never raises: it is counted, logged in one line and dropped. A reason to stop halts this replica alone.
 """
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
+from holdfast.consensus.events import Step
 from holdfast.consensus.messages import Vote
-from holdfast.consensus.step import Step
 from holdfast.consensus.validators import Validator, ValidatorSet
 from holdfast.node.application import Application, CheckTxResponse, ValidatorInfo
 from holdfast.node.evidence_pool import EvidencePool, proof_key
@@ -340,7 +340,7 @@ class Replica:
             self._keep_early(sender, height, message)
 
     def _keep_early(self, sender: int, height: int, message: Message) -> None:
-        """Keep what belongs to the next height, a bounded share for each peer; from further ahead it only tells of lag."""
+        """Keep what belongs to the next height, a bounded share for each peer; what is further ahead tells of lag."""
         if height == self._rounds.height + 1:
             kept = self._early.setdefault(sender, [])
             if len(kept) < EARLY_MESSAGES_MAX:

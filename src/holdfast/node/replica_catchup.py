@@ -1,4 +1,4 @@
-"""Catching up by blocks: a replica that is behind asks one peer at a time for a bounded range, and trusts only certificates.
+"""Catching up by blocks: who is behind asks one peer at a time for a bounded range, and trusts only certificates.
 
 A lie costs time only: a block without a sound certificate is dropped and its sender set back, a silent peer is left
 after a timeout, and the replica goes on taking part in its own height meanwhile.
@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 from holdfast.consensus.commit import check_commit, make_commit
 from holdfast.consensus.messages import Vote, VoteKind, decode_block, header_hash
 from holdfast.node.blockstore import StoredBlock
-from holdfast.node.replica_chain import Chain, check_body
+from holdfast.node.replica_chain import Chain
 from holdfast.node.replica_env import Environment, HaltError
 from holdfast.node.replica_rounds import Decision
+from holdfast.node.replica_rules import fault_of_body
 from holdfast.node.replica_wire import BlockResponse, BlocksRequest, StatusMessage, encode_message
 from holdfast.primitives.reject import Malformed
 
@@ -54,7 +55,7 @@ class CatchUp:
         return self.backed_height() > self._chain.tip.height + 1
 
     def backed_height(self) -> int:
-        """Return the highest height that more than a third of power has announced, at least one honest member among it."""
+        """Return the highest height that more than a third of power has announced, so at least one honest member."""
         validators = self._chain.tip.validators
         power = 0
         for index, peer in sorted(self._peers.items(), key=lambda item: -item[1].height):
@@ -76,7 +77,7 @@ class CatchUp:
         self.consider()
 
     def consider(self) -> None:
-        """Ask for blocks where a peer has what is missing here; wait a little where only one is, since it may be under way."""
+        """Ask for blocks where a peer has more; wait a little where it is one block, which may be under way."""
         if self.is_paused or self._request is not None:
             return
         ahead = [peer for peer in self._peers.values() if peer.height > self._chain.tip.height]
@@ -142,7 +143,7 @@ class CatchUp:
         except Malformed:
             return None
         block_hash = header_hash(block.header)
-        if check_body(block) or block.header.height != response.height:
+        if fault_of_body(block) or block.header.height != response.height:
             return None
         if not is_certificate(response.votes, response.height, block_hash):
             return None

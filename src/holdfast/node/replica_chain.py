@@ -2,19 +2,14 @@
 
 Owns the tip, the block store and the calls that change the application. It knows nothing of rounds, peers or timers.
 
-Order of a commit: block durable, effect computed, tip durable, application committed. So after a crash the application is
-at the tip or behind it, and the store has what it lacks.
+Order of a commit: block durable, effect computed, tip durable, application committed. So after a crash the application
+is at the tip or behind it, and the store has what it lacks.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
-from holdfast.consensus import limits
 from holdfast.consensus.commit import (
-    check_commit,
-    check_equivocation_proof,
     check_extension,
-    compute_block_time_ms,
     make_commit,
 )
 from holdfast.consensus.messages import (
@@ -33,17 +28,23 @@ from holdfast.consensus.messages import (
 )
 from holdfast.consensus.validators import Validator, ValidatorSet, is_valid_set, updated_validators
 from holdfast.node.application import (
-    BlockRequest,
-    CommitVote,
     ExtendedCommit,
     ExtendedVote,
     FinalizeResponse,
-    Misbehavior,
     PrepareRequest,
 )
 from holdfast.node.blockstore import BlockStore, StoredBlock
 from holdfast.node.evidence_pool import proof_key
 from holdfast.node.replica_env import Environment, HaltError
+from holdfast.node.replica_rules import (
+    fault_of_contents,
+    fault_of_evidence,
+    fault_of_header,
+    misbehavior_of,
+    next_time_ms,
+    oldest_evidence_height,
+    request_of,
+)
 from holdfast.node.replica_tip import CHAIN_FILE, RESTORING_FILE, Tip, genesis_tip, load_tip, save_tip, sets_after
 from holdfast.node.wal import DamagedFileError
 from holdfast.primitives.codec import encode
@@ -135,7 +136,7 @@ class Chain:
             block = decode_block(stored.data)
             if height > 1 and self._app.info().app_hash != block.header.app_hash:
                 raise HaltError(f"replay to height {height - 1} gives another app hash than the chain's")
-            self._app.finalize_block(self._request(block, header_hash(block.header)))
+            self._app.finalize_block(request_of(self.tip, block, header_hash(block.header)))
             self._app.commit()
             self._env.count("block_replayed", height=height)
         found = self._app.info().app_hash
@@ -163,7 +164,7 @@ class Chain:
     def make_block(self, txs: tuple[bytes, ...], evidence: tuple[EquivocationProof, ...]) -> Block:
         """Have the application choose the transactions of the next block, and build it."""
         commit = self._last_commit()
-        time_ms = self._next_time_ms(commit)
+        time_ms = next_time_ms(self.tip, self._env.chain, commit)
         request = PrepareRequest(
             height=self.tip.height + 1,
             time_ms=time_ms,
@@ -171,7 +172,7 @@ class Chain:
             max_tx_bytes=self._env.chain.block_tx_bytes_max,
             txs=txs,
             last_commit=self._extended_commit(commit) if self.tip.height > 0 else None,
-            misbehavior=self._misbehavior(evidence),
+            misbehavior=misbehavior_of(self.tip, evidence),
         )
         chosen = tuple(self._app.prepare_proposal(request))
         header = Header(
@@ -193,12 +194,12 @@ class Chain:
     def judge(self, block: Block, block_hash: bytes) -> str:
         """Return why a proposed block is invalid at the next height, or an empty string. Judged once for each hash.
 
-        The block has passed `check_body`, so the hash covers all of it: a verdict holds for every copy.
+        The block has passed `fault_of_body`, so the hash covers all of it: a verdict holds for every copy.
         """
         fault = self._verdicts.get(block_hash)
         if fault is None:
-            fault = self._check_header(block.header) or self._check_contents(block)
-            if not fault and not self._app.process_proposal(self._request(block, block_hash)):
+            fault = self._fault_at_tip(block)
+            if not fault and not self._app.process_proposal(request_of(self.tip, block, block_hash)):
                 fault = "the application refuses it"
             if len(self._verdicts) >= _VERDICTS_MAX:
                 self._verdicts.clear()
@@ -207,66 +208,22 @@ class Chain:
 
     def fault_of_decided(self, block: Block) -> str:
         """Return why a block with a certificate does not follow this chain, or an empty string."""
-        return self._check_header(block.header) or self._check_contents(block)
+        return self._fault_at_tip(block)
 
-    def _check_header(self, header: Header) -> str:
-        """Compare a header with what this replica's own chain says it must be."""
-        expected = {
-            "chain_id": self._env.chain.chain_id,
-            "height": self.tip.height + 1,
-            "last_block_hash": self.tip.block_hash,
-            "app_hash": self.tip.app_hash,
-            "last_results_hash": self.tip.results_hash,
-            "validators_hash": self.tip.validators.hash,
-            "next_validators_hash": self.tip.next_validators.hash,
-        }
-        for name, value in expected.items():
-            if getattr(header, name) != value:
-                return f"its {name} is not this replica's"
-        return "" if header.proposer_index in self.tip.validators else "its proposer is no validator"
-
-    def _check_contents(self, block: Block) -> str:
-        commit = block.last_commit
-        if sum(map(len, block.txs)) > self._env.chain.block_tx_bytes_max:
-            return "its transactions are too large"
-        if self.tip.height == 0:
-            if commit != NO_COMMIT:
-                return "it has a commit before the first block"
-        else:
-            fault = check_commit(
-                self.tip.last_validators,
-                self._env.domains,
-                commit,
-                self.tip.height,
-                self.tip.block_hash,
-                self._verified_entries(commit),
-            )
-            if fault is not None:
-                return f"its last commit: {fault}"
-        if block.header.time_ms != self._next_time_ms(commit) or block.header.time_ms <= self.tip.time_ms:
-            return "its time is not the median of the last commit, after the last block"
-        return self._check_evidence(block.evidence)
+    def _fault_at_tip(self, block: Block) -> str:
+        chain, commit = self._env.chain, block.last_commit
+        return fault_of_header(self.tip, chain, block.header) or fault_of_contents(
+            self.tip, chain, self._env.domains, block, self._verified_entries(commit)
+        )
 
     def provable(self, evidence: tuple[EquivocationProof, ...]) -> tuple[EquivocationProof, ...]:
         """Return the proofs that the next block may carry."""
-        return tuple(proof for proof in evidence if not self._fault_of_proof(proof))
-
-    def _check_evidence(self, evidence: tuple[EquivocationProof, ...]) -> str:
-        keys = [proof_key(proof) for proof in evidence]
-        if any(low >= high for low, high in pairwise(keys)):
-            return "its evidence is not in order"
-        return next(filter(None, map(self._fault_of_proof, evidence)), "")
-
-    def _fault_of_proof(self, proof: EquivocationProof) -> str:
-        height, index = proof_key(proof)
-        if not self.oldest_evidence_height() <= height <= self.tip.height or (height, index) in self.tip.proven:
-            return "its evidence is too old, too new or known"
-        fault = check_equivocation_proof(self.tip.validators_at(height), self._env.domains, proof)
-        return f"its evidence: {fault}" if fault is not None else ""
+        chain, domains = self._env.chain, self._env.domains
+        return tuple(proof for proof in evidence if not fault_of_evidence(self.tip, chain, domains, (proof,)))
 
     def oldest_evidence_height(self) -> int:
         """Return the lowest height that the next block may still prove something of."""
-        return max(self.tip.first_known_height, self.tip.height + 1 - self._env.chain.evidence_age_heights_max)
+        return oldest_evidence_height(self.tip, self._env.chain)
 
     # Decisions
 
@@ -275,7 +232,7 @@ class Chain:
         height = self.tip.height + 1
         if keep:
             self.store.save(height, stored)
-        response = self._app.finalize_block(self._request(block, block_hash))
+        response = self._app.finalize_block(request_of(self.tip, block, block_hash))
         tip = self._tip_after(block, block_hash, response)
         save_tip(self._env.disk, tip)
         retain_height = self._app.commit().retain_height
@@ -350,11 +307,6 @@ class Chain:
             return frozenset()
         return frozenset(make_commit(tuple(self.last_votes.values())).signatures)
 
-    def _next_time_ms(self, commit: Commit) -> int:
-        if self.tip.height == 0:
-            return self._env.chain.genesis_time_ms
-        return compute_block_time_ms(self.tip.last_validators, commit)
-
     def _extended_commit(self, commit: Commit) -> ExtendedCommit:
         validators = self.tip.last_validators
         slots = []
@@ -381,46 +333,3 @@ class Chain:
             return False
         self._sound_extensions.add(vote.validator_index)
         return True
-
-    def _misbehavior(self, evidence: tuple[EquivocationProof, ...]) -> tuple[Misbehavior, ...]:
-        found = []
-        for proof in evidence:
-            height, index = proof_key(proof)
-            validators = self.tip.validators_at(height)
-            found.append(
-                Misbehavior(
-                    index, validators.public_key(index), validators.power(index), height, validators.total_power
-                )
-            )
-        return tuple(found)
-
-    def _request(self, block: Block, block_hash: bytes) -> BlockRequest:
-        height = block.header.height
-        voters = {entry.validator_index for entry in block.last_commit.signatures}
-        validators = self.tip.validators_at(max(height - 1, 1))
-        last_commit = tuple(
-            CommitVote(index, validators.power(index), index in voters)
-            for index in range(len(validators))
-            if height > 1
-        )
-        return BlockRequest(
-            hash=block_hash,
-            height=height,
-            time_ms=block.header.time_ms,
-            proposer_index=block.header.proposer_index,
-            txs=block.txs,
-            last_commit=last_commit,
-            misbehavior=self._misbehavior(block.evidence),
-        )
-
-
-def check_body(block: Block) -> str:
-    """Return why a block's contents are not those that its header names, or an empty string."""
-    header = block.header
-    if header.txs_hash != compute_txs_hash(block.txs):
-        return "its transactions are not those of its header"
-    if header.last_commit_hash != compute_commit_hash(block.last_commit):
-        return "its last commit is not that of its header"
-    if header.evidence_hash != compute_evidence_hash(block.evidence):
-        return "its evidence is not that of its header"
-    return "" if len(block.evidence) <= limits.EVIDENCE_PER_BLOCK_MAX else "it has too much evidence"

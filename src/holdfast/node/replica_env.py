@@ -1,12 +1,12 @@
-"""What the parts of one replica share: its place in the set, its ports, its settings, and how it halts, counts and logs."""
+"""What the parts of one replica share: its place, ports and settings, and how it halts, counts and logs."""
 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from holdfast.consensus.events import Timeouts
 from holdfast.consensus.messages import SignDomains, make_sign_domains
-from holdfast.consensus.step import Timeouts
 from holdfast.node.application import Application
 from holdfast.node.ports import Clock, Disk, Network, Signer
 from holdfast.primitives.codec import Decoder, encode

@@ -1,9 +1,10 @@
 """Whether this replica may sign at a height, when its disk may not know what it signed before.
 
-A disk that holds nothing belongs to a chain that has not begun, or it was lost; then earlier signatures of this key may be
-about, and signing again could be equivocation. So an empty replica waits until it has heard from more than two thirds of
-power. Nobody past genesis: it signs from height 1. Otherwise it follows without signing until it stands above every height
-that a third of power announces, leaves out the height then in progress, and signs from the next. The answer is made durable.
+A disk that holds nothing belongs to a chain that has not begun, or it was lost; then earlier signatures of this key may
+be about, and signing again could be equivocation. So an empty replica waits until it has heard from more than two
+thirds of power. Nobody past genesis: it signs from height 1. Otherwise it follows without signing until it stands above
+every height that a third of power announces, leaves out the height then in progress, and signs from the next. The
+answer is made durable.
 
 Why a third: one liar can neither silence a validator for ever nor make it sign too early.
 """

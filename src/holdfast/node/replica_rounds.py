@@ -10,18 +10,7 @@ from typing import Final, NamedTuple
 
 from holdfast.consensus import limits
 from holdfast.consensus.commit import check_extension, check_polka, check_vote
-from holdfast.consensus.messages import (
-    NIL,
-    Block,
-    Proposal,
-    Vote,
-    VoteKind,
-    bare,
-    decode_block,
-    header_hash,
-    proposal_sign_bytes,
-)
-from holdfast.consensus.step import (
+from holdfast.consensus.events import (
     NO_ROUND,
     BroadcastProposal,
     CastVote,
@@ -35,21 +24,30 @@ from holdfast.consensus.step import (
     ProposalReceived,
     SetTimer,
     Start,
-    State,
     Step,
     TimeoutFired,
     ValueReady,
     VoteReceived,
-    new_height,
-    resume,
-    step,
 )
+from holdfast.consensus.messages import (
+    NIL,
+    Block,
+    Proposal,
+    Vote,
+    VoteKind,
+    bare,
+    decode_block,
+    header_hash,
+    proposal_sign_bytes,
+)
+from holdfast.consensus.step import State, new_height, resume, step
 from holdfast.consensus.validators import ValidatorSet
 from holdfast.consensus.votes import HeightVotes, no_votes
 from holdfast.node.blockstore import StoredBlock
 from holdfast.node.evidence_pool import EvidencePool
-from holdfast.node.replica_chain import Chain, check_body
+from holdfast.node.replica_chain import Chain
 from holdfast.node.replica_env import Environment, HaltError
+from holdfast.node.replica_rules import fault_of_body
 from holdfast.node.replica_signing import Voice
 from holdfast.node.replica_wire import NOTICE_VOTES_MAX, CommitNotice, ProposalMessage, encode_message
 from holdfast.primitives.codec import encode
@@ -218,7 +216,7 @@ class Rounds:
             block = decode_block(data)
         except Malformed:
             return False
-        if header_hash(block.header) != block_hash or check_body(block):
+        if header_hash(block.header) != block_hash or fault_of_body(block):
             return False
         self._blocks[block_hash] = KnownBlock(block, data)
         return True

@@ -9,6 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from holdfast.consensus import limits
+from holdfast.consensus.events import BroadcastProposal, CastVote
 from holdfast.consensus.messages import (
     NIL,
     Proposal,
@@ -18,7 +19,6 @@ from holdfast.consensus.messages import (
     proposal_sign_bytes,
     vote_sign_bytes,
 )
-from holdfast.consensus.step import BroadcastProposal, CastVote
 from holdfast.node.replica_env import Environment, HaltError
 from holdfast.node.wal import DamagedFileError, Signed, SignLog, drop_logs_below
 

@@ -1,9 +1,9 @@
 """Coming up from a peer's snapshot where this replica has nothing, and serving snapshots to others.
 
-Only an app hash is trusted, and only one that the next height's header carries under a commit of the genesis validators:
-everything else about a snapshot is a peer's claim. The peer shows blocks h and h+1 first; they give the app hash after h
-and all that the chain's tip needs. A set of validators that has changed since genesis is not followed here: then, as after
-too many failed attempts, the replica catches up by blocks instead.
+Only an app hash is trusted, and only one that the next height's header carries under a commit of the genesis
+validators: everything else about a snapshot is a peer's claim. The peer shows blocks h and h+1 first; they give the app
+hash after h and all that the chain's tip needs. A set of validators that has changed since genesis is not followed
+here: then, as after too many failed attempts, the replica catches up by blocks instead.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,9 @@ from holdfast.consensus.messages import Block, decode_block, header_hash
 from holdfast.node.application import ChunkVerdict, OfferVerdict, SnapshotInfo
 from holdfast.node.blockstore import StoredBlock
 from holdfast.node.replica_catchup import is_certificate
-from holdfast.node.replica_chain import Chain, check_body
+from holdfast.node.replica_chain import Chain
 from holdfast.node.replica_env import Environment, HaltError
+from holdfast.node.replica_rules import fault_of_body
 from holdfast.node.replica_tip import Tip
 from holdfast.node.replica_wire import (
     CHUNK_BYTES_MAX,
@@ -148,7 +149,7 @@ class StateSync:
         header = following.header
         sets_known = header.validators_hash == header.next_validators_hash == validators.hash
         linked = (header.height, header.last_block_hash) == (block.header.height + 1, block_hash)
-        if check_body(block) or check_body(following) or not sets_known or not linked:
+        if fault_of_body(block) or fault_of_body(following) or not sets_known or not linked:
             return None
         if not is_certificate(after.votes, header.height, following_hash):
             return None

@@ -1,7 +1,7 @@
 """What one replica knows of the chain after its last block, and that knowledge as one durable record.
 
-The record is written before the application commits, so the application is never ahead of it; what it lacks after a crash
-is replayed from the block store.
+The record is written before the application commits, so the application is never ahead of it; what it lacks after a
+crash is replayed from the block store.
 """
 
 from typing import Annotated, Final, NamedTuple
@@ -27,7 +27,8 @@ _PROVEN_MAX: Final = 65_536
 class Tip(NamedTuple):
     """The chain after a height: what the next header must say, who votes next, and what has been proven.
 
-    `sets` are the validator sets with the first height that each signs, oldest first; the last may lie one height ahead.
+    `sets` are the validator sets with the first height that each signs, oldest first; the last may lie one height
+    ahead.
     """
 
     height: int
@@ -124,9 +125,9 @@ def load_tip(disk: Disk, name: str = CHAIN_FILE) -> Tip | None:
     if not data:
         return None
     frames = read_frames(name, data)
+    if frames.sound_bytes != len(data) or len(frames.payloads) != 1:
+        raise DamagedFileError(f"{name}: the record is cut short")
     try:
-        if frames.sound_bytes != len(data) or len(frames.payloads) != 1:
-            raise Malformed("the record is cut short")
         record = _DECODER.decode(frames.payloads[0])
     except Malformed as error:
         raise DamagedFileError(f"{name}: {error}") from error

@@ -1,9 +1,10 @@
 """What this validator has signed, made durable before it leaves, so that a restart never signs against it.
 
-One append-only file a height, of framed entries: own votes, own proposals, and behind each precommit for a block the block
-and its polka, which are the lock. A frame is a header (length, checksum of the length, checksum of the payload) and the
-payload. A write that a crash cut short ends inside a frame whose header, as far as it is there, is sound: it never left
-and is dropped. Anything else that does not check is rot, and the replica refuses to start rather than forget a signature.
+One append-only file a height, of framed entries: own votes, own proposals, and behind each precommit for a block the
+block and its polka, which are the lock. A frame is a header (length, checksum of the length, checksum of the payload)
+and the payload. A write that a crash cut short ends inside a frame whose header, as far as it is there, is sound: it
+never left and is dropped. Anything else that does not check is rot, and the replica refuses to start rather than forget
+a signature.
 """
 
 from collections.abc import Iterable

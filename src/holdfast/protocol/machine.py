@@ -297,12 +297,12 @@ def is_cancel(envelope: Envelope) -> bool:
 
 def is_ordered(envelopes: Sequence[Envelope]) -> bool:
     """Return whether a block's commands are in its order: cancels first, except behind a command of their signer."""
-    seen: dict[bytes, bool] = {}
-    cancels_over = False
+    seen: dict[bytes, bool] = {}  # who has a command behind the cancels
     for envelope in envelopes:
-        if not is_cancel(envelope):
-            cancels_over = True
-        elif cancels_over and envelope.signer not in seen:
-            return False
+        if is_cancel(envelope):
+            if not seen:
+                continue
+            if envelope.signer not in seen:
+                return False
         seen[envelope.signer] = True
     return True

@@ -2,15 +2,14 @@
 
 from holdfast.primitives.codec import Record
 from holdfast.primitives.reject import Code, RejectedError
-from holdfast.primitives.units import div_floor
 from holdfast.protocol.accounts import handlers as accounts
-from holdfast.protocol.accounts.rules import get_account, get_main_id
+from holdfast.protocol.accounts.rules import get_main_id
 from holdfast.protocol.accounts.state import DEPOSIT_ESCROW, OWNERS
 from holdfast.protocol.collateral import rules as collateral
 from holdfast.protocol.custody.messages import Deposit, Deposited, Transfer, Transferred, Withdraw, Withdrawn
 from holdfast.protocol.custody.params import CUSTODY_PARAMS
 from holdfast.protocol.ledger import handlers as ledger
-from holdfast.protocol.ledger.state import ASSET_ATOMS, ASSET_NAMES, USDC
+from holdfast.protocol.ledger.state import ASSET_NAMES, USDC
 from holdfast.protocol.limits import AMOUNT_ATOMS_MAX
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin import rules as margin_rules
@@ -90,6 +89,7 @@ def hold_object_deposit(draft: Draft, account_id: int, objects: int) -> None:
         raise RejectedError(Code.BALANCE_SHORT, needed_atoms=amount)
     before = margin.remember(draft, account_id)
     ledger.move(draft, account_id, DEPOSIT_ESCROW, USDC, amount)
+    _follow(draft, account_id, USDC, -amount)
     margin.check_initial(draft, account_id, before)
 
 
@@ -123,12 +123,10 @@ def _check_may_leave(draft: Draft, account_id: int, asset_id: int, amount_atoms:
 
 
 def _follow(draft: Draft, account_id: int, asset_id: int, change_atoms: int) -> None:
-    """Take a movement into the account's risk and into the measure of today's profit."""
-    get_account(draft, account_id)
+    """Take a movement into the account's risk, and into the measure of today's profit as what it counts for."""
     value = change_atoms
     if asset_id != USDC:
-        array = draft[RISK_ARRAY].get(0)
-        price = 0 if array is None else array.prices_e8.get(asset_id, 0)
-        value = div_floor(change_atoms * price, ASSET_ATOMS[asset_id] * 100)
+        before = margin.get_risk(draft, account_id).collateral_atoms
         margin.refresh_collateral(draft, account_id)
+        value = margin.get_risk(draft, account_id).collateral_atoms - before
     margin.note_deposit(draft, account_id, value)

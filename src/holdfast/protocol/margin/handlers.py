@@ -171,18 +171,18 @@ def refresh_collateral(draft: Draft, account_id: int) -> None:
 def start_day(draft: Draft, block: BlockContext) -> None:
     """At the first block of a day, 08:00 UTC, note every account's equity for the haircut's measure of profit."""
     day = div_floor(block.time_ms - 8 * HOUR_MS, DAY_MS)
-    if (draft[DAY].get(0) or 0) >= day:
+    matrix = draft[RISK_MATRIX].get(0)
+    # Before the first prices nobody's equity is known; a day that began then begins with them.
+    if matrix is None or (draft[DAY].get(0) or 0) >= day:
         return
     draft[DAY].put(0, day)
-    matrix = draft[RISK_MATRIX].get(0)
     for account_id in list(draft[DAY_STARTS].keys()):
-        if matrix is None or account_id not in matrix.places:
+        if account_id not in matrix.places:
             draft[DAY_STARTS].delete(account_id)
-    if matrix is not None:
-        equities = matrix.equity_atoms.tolist()
-        for account_id in sorted(matrix.places):
-            has_held = bool(portfolio.get_holdings(draft, account_id))
-            draft[DAY_STARTS].put(account_id, DayStart(equities[matrix.places[account_id]], 0, has_held))
+    equities = matrix.equity_atoms.tolist()
+    for account_id in sorted(matrix.places):
+        has_held = bool(portfolio.get_holdings(draft, account_id))
+        draft[DAY_STARTS].put(account_id, DayStart(equities[matrix.places[account_id]], 0, has_held))
 
 
 def note_deposit(draft: Draft, account_id: int, value_atoms: int) -> None:

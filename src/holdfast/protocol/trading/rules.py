@@ -39,16 +39,16 @@ def get_array(draft: Draft) -> RiskArray:
     return draft[RISK_ARRAY][0]
 
 
-def check_tradable(draft: Draft, instrument_id: int, now_ms: int, *, reduce_only: bool) -> Instrument:
-    """Check that an instrument may be traded now.
+def check_tradable(draft: Draft, instrument_id: int, now_ms: int, action: Action) -> Instrument:
+    """Check that an instrument may be traded now: to increase risk, to reduce it, or to hedge a liquidation.
 
     Refuses: INSTRUMENT_UNKNOWN, INSTRUMENT_EXPIRED, INSTRUMENT_HALTED, ORACLE_FORBIDS_RISK, ORACLE_FORBIDS_ACTION,
     USDC_DEPEGGED.
     """
     instrument = check_open(draft, instrument_id, now_ms)
-    check_allowed(draft, instrument.underlying, Action.REDUCE_RISK if reduce_only else Action.INCREASE_RISK)
+    check_allowed(draft, instrument.underlying, action)
     charges = draft[CHARGES].get(0)
-    if not reduce_only and charges is not None and charges.is_depegged:
+    if action == Action.INCREASE_RISK and charges is not None and charges.is_depegged:
         raise RejectedError(Code.USDC_DEPEGGED, instrument_id=instrument_id)
     return instrument
 

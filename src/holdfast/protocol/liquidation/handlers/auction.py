@@ -2,7 +2,7 @@
 
 from holdfast.primitives.codec import Record
 from holdfast.primitives.reject import Code, RejectedError
-from holdfast.primitives.units import PPM, div_ceil, div_floor, share_floor
+from holdfast.primitives.units import PPM, div_ceil, div_floor, share_ceil, share_floor
 from holdfast.protocol.accounts.rules import get_main_id
 from holdfast.protocol.accounts.state import BACKSTOP, INSURANCE_FUND
 from holdfast.protocol.collateral.params import COINS, COLLATERAL
@@ -88,7 +88,7 @@ def sell_slice(
     from_fund = min(incentive - from_account, share_floor(fund, params.fund_incentive_ppm))
     if from_account + from_fund < share_floor(sliced, incentive_min_ppm):
         raise RejectedError(Code.AUCTION_INCENTIVE_LOW, incentive_atoms=from_account + from_fund)
-    fee = min(share_floor(sliced, params.fee_ppm), equity - from_account)
+    fee = min(share_ceil(sliced, params.fee_ppm), equity - from_account)
     ledger.move(draft, seller_id, bidder_id, USDC, from_account)
     ledger.move(draft, INSURANCE_FUND, bidder_id, USDC, from_fund)
     ledger.move(draft, seller_id, INSURANCE_FUND, USDC, fee)

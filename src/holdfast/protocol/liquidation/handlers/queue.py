@@ -3,11 +3,13 @@
 from holdfast.primitives.codec import Record
 from holdfast.primitives.reject import RejectedError
 from holdfast.primitives.units import PPM, div_ceil, div_floor
-from holdfast.protocol.accounts.state import BACKSTOP
+from holdfast.protocol.accounts.state import BACKSTOP, is_margined
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import Side
 from holdfast.protocol.instruments.state import INSTRUMENTS
+from holdfast.protocol.ledger.state import BALANCES
+from holdfast.protocol.limits import ORDER_LOTS_MAX
 from holdfast.protocol.liquidation import rules
 from holdfast.protocol.liquidation.handlers.auction import sell_to_backstop
 from holdfast.protocol.liquidation.handlers.ending import close_account, end_if_done
@@ -22,6 +24,7 @@ from holdfast.protocol.liquidation.state import LIQUIDATIONS, Liquidation, Stage
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.params import UNIVERSES
 from holdfast.protocol.margin.state import FROZEN, RISK, RISK_MATRIX
+from holdfast.protocol.oracle.rules import Action
 from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.surface.state import RISK_ARRAY, RiskLine
 from holdfast.protocol.trading import handlers as trading
@@ -57,7 +60,9 @@ def list_unhealthy(draft: Draft) -> list[tuple[int, int]]:
         missing = matrix.maintenance_atoms - matrix.equity_atoms
         for place in (missing > 0).nonzero()[0].tolist():
             short[int(matrix.account_ids[place])] = int(missing[place])
-    for account_id in draft[RISK].keys():  # noqa: SIM118 -- a table, not a dict
+    # Money alone moves without touching an account's risk: a haircut, a fee, an object's deposit.
+    moved = {account_id: True for account_id, _ in draft[BALANCES].changes() if is_margined(account_id)}
+    for account_id in sorted({**moved, **dict.fromkeys(draft[RISK].keys())}):
         need = margin.get_requirement(draft, account_id)
         short[account_id] = need.maintenance_atoms - need.equity_atoms
     return sorted(((-missing, account_id) for account_id, missing in sorted(short.items()) if missing > 0))
@@ -150,8 +155,9 @@ def _trade_hedge(
     held = portfolio.get_lots(draft, account_id, instrument_id)
     mark = draft.mark()
     try:
-        order = PlaceOrder(instrument_id, side, max(1, limit), abs(lots), TimeInForce.IMMEDIATE_OR_CANCEL)
-        events = trading.execute_order(draft, block, account_id, order)
+        size = min(abs(lots), ORDER_LOTS_MAX)
+        order = PlaceOrder(instrument_id, side, max(1, limit), size, TimeInForce.IMMEDIATE_OR_CANCEL)
+        events = trading.execute_order(draft, block, account_id, order, Action.QUEUE)
         after = margin.get_requirement(draft, account_id)
     except RejectedError:
         draft.drop(mark)

@@ -1,6 +1,6 @@
 """The transitions of trading, and what a block's fees become."""
 
-from holdfast.primitives.units import share_floor
+from holdfast.primitives.units import share_ceil
 from holdfast.protocol.accounts.state import FEE_POT, INSURANCE_FUND, TREASURY
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import USDC
@@ -30,8 +30,8 @@ __all__ = [
 
 
 def give_out_fees(draft: Draft) -> None:
-    """Give a block's trading fees to the insurance fund and the treasury. Rounds: the fund's share down."""
+    """Give a block's trading fees to the insurance fund and the treasury. Rounds: the fund's share up."""
     fees = ledger.get_cash(draft, FEE_POT)
-    insurance = share_floor(fees, draft[TRADING_PARAMS][0].insurance_share_ppm)
+    insurance = share_ceil(fees, draft[TRADING_PARAMS][0].insurance_share_ppm)
     ledger.move(draft, FEE_POT, INSURANCE_FUND, USDC, insurance)
     ledger.move(draft, FEE_POT, TREASURY, USDC, fees - insurance)

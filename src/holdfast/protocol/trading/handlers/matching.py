@@ -8,7 +8,7 @@ from holdfast.protocol.accounts.state import FEE_POT
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import FLAG_QUOTE, FLAG_REDUCE_ONLY, ORDERS, Order, Side
-from holdfast.protocol.instruments.state import Instrument
+from holdfast.protocol.instruments.state import INSTRUMENTS, Instrument
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import USDC
 from holdfast.protocol.limits import FILLS_PER_ORDER_MAX
@@ -78,7 +78,7 @@ def cancel_quotes(draft: Draft, account_id: int, underlying: int) -> list[Record
     events: list[Record] = []
     for order_id in book.get_open_orders(draft, account_id):
         order = draft[ORDERS][order_id]
-        if order.flags & FLAG_QUOTE and rules.get_line(draft, order.instrument_id).underlying == underlying:
+        if order.flags & FLAG_QUOTE and draft[INSTRUMENTS][order.instrument_id].underlying == underlying:
             events.append(cancel(draft, order_id, Cancelled.PROTECTION))
     return events
 
@@ -108,7 +108,9 @@ def _meet(
     before = margin.remember(draft, maker.account_id)
     mark = draft.mark()
     try:
-        rules.check_position_room(draft, maker.account_id, maker.instrument_id)
+        rules.check_position_room(
+            draft, maker.account_id, maker.instrument_id, lots if maker.side == Side.BUY else -lots
+        )
         traded = _fill(draft, instrument, line, taker, maker_id, maker, lots)
         margin.check_initial(draft, maker.account_id, before)
     except RejectedError:

@@ -8,6 +8,7 @@ from holdfast.protocol.book.state import FLAG_QUOTE, FLAG_REDUCE_ONLY, ORDERS, O
 from holdfast.protocol.instruments.state import Instrument
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.rules import check_not_frozen
+from holdfast.protocol.oracle.rules import Action
 from holdfast.protocol.trading import rules
 from holdfast.protocol.trading.handlers.matching import Matched, Taker, cancel, check_liquidity, match
 from holdfast.protocol.trading.messages import (
@@ -37,15 +38,19 @@ def place_order(draft: Draft, block: BlockContext, account_id: int, order: Place
     """
     check_not_frozen(draft, account_id)
     before = margin.remember(draft, account_id)
-    events = execute_order(draft, block, account_id, order)
+    action = Action.REDUCE_RISK if order.reduce_only else Action.INCREASE_RISK
+    events = execute_order(draft, block, account_id, order, action)
     margin.check_initial(draft, account_id, before)
     return events
 
 
-def execute_order(draft: Draft, block: BlockContext, account_id: int, order: PlaceOrder) -> Events:
-    """Place an order without judging the taker's margin: for `place_order`, and for a liquidation's hedge."""
+def execute_order(draft: Draft, block: BlockContext, account_id: int, order: PlaceOrder, action: Action) -> Events:
+    """Place an order without judging the taker's margin: for `place_order`, and for a liquidation's hedge.
+
+    `action` is what the price must be fit for.
+    """
     instrument_id = order.instrument_id
-    instrument = rules.check_tradable(draft, instrument_id, block.time_ms, reduce_only=order.reduce_only)
+    instrument = rules.check_tradable(draft, instrument_id, block.time_ms, action)
     line = rules.get_line(draft, instrument_id)
     rules.check_flags(order)
     params, array = draft[TRADING_PARAMS][0], rules.get_array(draft)
@@ -56,12 +61,12 @@ def execute_order(draft: Draft, block: BlockContext, account_id: int, order: Pla
         else order.price_ticks
     )
     rules.check_size_and_price(params, array, instrument, order.lots, limit)
-    rules.check_position_room(draft, account_id, instrument_id)
     lots = order.lots
     if order.reduce_only:
         lots = min(lots, rules.compute_reducing_lots(draft, account_id, instrument_id, order.side))
         if lots == 0:
             raise RejectedError(Code.REDUCE_ONLY_WOULD_INCREASE, instrument_id=instrument_id)
+    rules.check_position_room(draft, account_id, instrument_id, lots if order.side == Side.BUY else -lots)
     if order.post_only and rules.would_cross(draft, instrument_id, order.side, limit):
         raise RejectedError(Code.POST_ONLY_WOULD_CROSS, price_ticks=limit)
     order_id = book.take_number(draft)
@@ -104,9 +109,8 @@ def amend_order(draft: Draft, block: BlockContext, account_id: int, command: Ame
         raise RejectedError(Code.AMEND_NO_CHANGE, order_id=command.order_id)
     reduce_only = bool(order.flags & FLAG_REDUCE_ONLY)
     shrinks = command.price_ticks == order.price_ticks and command.lots < order.lots
-    instrument = rules.check_tradable(
-        draft, order.instrument_id, block.time_ms, reduce_only=reduce_only or shrinks
-    )
+    action = Action.REDUCE_RISK if reduce_only or shrinks else Action.INCREASE_RISK
+    instrument = rules.check_tradable(draft, order.instrument_id, block.time_ms, action)
     rules.check_size_and_price(
         draft[TRADING_PARAMS][0], rules.get_array(draft), instrument, command.lots, command.price_ticks
     )
@@ -150,7 +154,7 @@ def _requeue(
         lots = min(lots, rules.compute_reducing_lots(draft, account_id, order.instrument_id, order.side))
         if lots == 0:
             raise RejectedError(Code.REDUCE_ONLY_WOULD_INCREASE, instrument_id=order.instrument_id)
-    rules.check_position_room(draft, account_id, order.instrument_id)
+    rules.check_position_room(draft, account_id, order.instrument_id, lots if order.side == Side.BUY else -lots)
     family = rules.get_family(draft, account_id)
     taker = Taker(account_id, family, order_id, order.side, command.price_ticks, SelfTrade.CANCEL_RESTING)
     matched = match(draft, block, instrument, order.instrument_id, taker, lots)

@@ -12,6 +12,7 @@ from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.params import UNIVERSE_INDEX
 from holdfast.protocol.margin.rules import check_not_frozen
 from holdfast.protocol.margin.state import PROTECTIONS, Protection
+from holdfast.protocol.oracle.rules import Action
 from holdfast.protocol.trading import rules
 from holdfast.protocol.trading.handlers.matching import cancel_quotes
 from holdfast.protocol.trading.messages import MassQuote, ProtectionSet, Quote, Quoted, SetProtection
@@ -22,7 +23,7 @@ from holdfast.state.draft import Draft
 def set_protection(draft: Draft, account_id: int, command: SetProtection) -> tuple[Record, ...]:
     """Bound an account's quotes in an underlying. Removing the bound takes the quotes back too.
 
-    Refuses: PROTECTION_INVALID.
+    Refuses: PROTECTION_INVALID, MARGIN_INITIAL_SHORT.
     """
     longest = draft[TRADING_PARAMS][0].protection_window_ms_max
     if command.underlying not in UNIVERSE_INDEX:
@@ -36,7 +37,7 @@ def set_protection(draft: Draft, account_id: int, command: SetProtection) -> tup
         return (*events, done)
     if not 0 < command.window_ms <= longest or command.limit_lots > ORDER_LOTS_MAX:
         raise RejectedError(Code.PROTECTION_INVALID, window_ms=command.window_ms, limit_ms=longest)
-    before = margin.remember(draft, account_id)
+    before = margin.get_requirement(draft, account_id)
     old = draft[PROTECTIONS].get(key) or Protection(0, 0, 0, 0, 0)
     draft[PROTECTIONS].put(
         key,
@@ -44,8 +45,11 @@ def set_protection(draft: Draft, account_id: int, command: SetProtection) -> tup
             command.limit_lots, command.window_ms, old.filled_lots, old.window_start_ms, old.frozen_until_ms
         ),
     )
-    # A wider bound lets more of the quotes count, so the account is judged like after any command.
-    margin.check_initial(draft, account_id, before)
+    # A wider bound lets more of the quotes count; what stood before is judged by the bound that stood then.
+    after = margin.get_requirement(draft, account_id)
+    short = after.initial_atoms - after.equity_atoms
+    if short > max(0, before.initial_atoms - before.equity_atoms):
+        raise RejectedError(Code.MARGIN_INITIAL_SHORT, short_atoms=short)
     return (done,)
 
 
@@ -127,7 +131,7 @@ def _quote_side(
 def _check_quote(
     draft: Draft, block: BlockContext, underlying: int, instrument_id: int, side: Side, price_ticks: int, lots: int
 ) -> Instrument:
-    instrument = rules.check_tradable(draft, instrument_id, block.time_ms, reduce_only=False)
+    instrument = rules.check_tradable(draft, instrument_id, block.time_ms, Action.INCREASE_RISK)
     rules.get_line(draft, instrument_id)
     if instrument.underlying != underlying:
         raise RejectedError(Code.INSTRUMENT_UNKNOWN, instrument_id=instrument_id, underlying=underlying)

@@ -1,0 +1,220 @@
+"""The plots of a replay's report. This file alone imports matplotlib."""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from io import BytesIO, StringIO
+from typing import Final
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from holdfast.lab.faults import Fault
+from holdfast.lab.replay_series import Series
+from holdfast.primitives.units import E8, SECOND_MS, USDC_ATOMS
+
+INK: Final = "#1f2933"
+GRID: Final = "#e4e7eb"
+# Okabe and Ito's colours, which people with any colour vision can tell apart.
+COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a000")
+FAULT_COLOUR: Final = "#d55e00"
+STYLE: Final = {
+    "axes.edgecolor": "#9aa5b1",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "figure.facecolor": "white",
+    "font.size": 9,
+    "grid.color": GRID,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "holdfast",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+Draw = Callable[[Axes, Series], None]
+_NAN: Final = float("nan")
+
+
+def make_svgs(series: Series, faults: Sequence[Fault]) -> list[tuple[str, str]]:
+    """Return (title, SVG) of every plot."""
+    plots: list[tuple[str, str]] = []
+    with mpl.rc_context(STYLE):
+        for title, draw in list_plots(series):
+            figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+            axes = figure.add_subplot()
+            draw(axes, series)
+            _finish(axes, series, faults, "")
+            text = StringIO()
+            figure.savefig(text, format="svg", metadata={"Date": None})
+            svg = text.getvalue()
+            plots.append((title, svg[svg.index("<svg") :]))
+        figure = Figure(figsize=(9.6, 5.4), layout="constrained")
+        _draw_bands(figure, series, faults)
+        text = StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+        svg = text.getvalue()
+        plots.insert(len(series.medians), ("Accounts' equity by kind", svg[svg.index("<svg") :]))
+    return plots
+
+
+def make_overview(series: Series, faults: Sequence[Fault], headline: str) -> bytes:
+    """Return all plots on one page as a PNG."""
+    with mpl.rc_context(STYLE):
+        plots = list_plots(series)
+        plots.insert(len(series.medians), ("Accounts' equity, median of each kind", _draw_medians))
+        rows = -(-len(plots) // 2)
+        figure = Figure(figsize=(14, 3.4 * rows + 0.7), layout="constrained", dpi=110)
+        figure.suptitle(headline, x=0.01, ha="left", fontsize=13, fontweight="bold")
+        for place, (title, draw) in enumerate(plots, 1):
+            axes = figure.add_subplot(rows, 2, place)
+            draw(axes, series)
+            _finish(axes, series, faults, title)
+        image = BytesIO()
+        figure.savefig(image, format="png")
+        return image.getvalue()
+
+
+def list_plots(series: Series) -> list[tuple[str, Draw]]:
+    """Return the single plots in their order: prices, fund, liquidations, trading, validators."""
+    prices = [(f"{feed}/USD at each venue, and the chain's median", _price_drawer(feed)) for feed in series.medians]
+    return [
+        *prices,
+        ("Insurance fund", _draw_fund),
+        ("Liquidations", _draw_liquidations),
+        ("Fills in an interval", _draw_fills),
+        ("Validators: blocks behind the highest", _draw_heights),
+    ]
+
+
+def _price_drawer(feed: str) -> Draw:
+    def draw(axes: Axes, series: Series) -> None:
+        times = _times(series)
+        low, high = _price_range(series, feed)
+        for place, (venue, prices) in enumerate(series.venues[feed].items()):
+            axes.plot(
+                times,
+                [_NAN if price is None else price / E8 for price in prices],
+                label=venue,
+                color=COLOURS[place % len(COLOURS)],
+                linewidth=0.9,
+                alpha=0.75,
+            )
+        medians = [_NAN if price is None else price / E8 for price in series.medians[feed]]
+        axes.plot(times, medians, label="median on chain", color=INK, linewidth=1.5)
+        # A lying venue would flatten all the others; it leaves the frame instead.
+        axes.set_ylim(low / E8, high / E8)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.set_ylabel("USD")
+        axes.legend(ncols=3, loc="lower left")
+
+    return draw
+
+
+def _price_range(series: Series, feed: str) -> tuple[int, int]:
+    """Return the frame of a price plot: what the median ever was, and what venues said within a fifth of it."""
+    known = [price for price in series.medians[feed] if price is not None]
+    if not known:
+        return 0, E8
+    middle = sorted(known)[len(known) // 2]
+    told = [price for prices in series.venues[feed].values() for price in prices if price is not None]
+    near = [*known, *(price for price in told if abs(price - middle) * 5 <= middle)]
+    margin = max((max(near) - min(near)) // 20, 1)
+    return min(near) - margin, max(near) + margin
+
+
+def _draw_bands(figure: Figure, series: Series, faults: Sequence[Fault]) -> None:
+    times = _times(series)
+    kinds = list(series.equity_ppm)
+    for place, kind in enumerate(kinds, 1):
+        axes = figure.add_subplot(2, -(-len(kinds) // 2), place)
+        bands = [band or (_NAN, _NAN, _NAN) for band in series.equity_ppm[kind]]
+        low, middle, high = ([band[place] / 10_000 for band in bands] for place in range(3))
+        colour = COLOURS[(place - 1) % len(COLOURS)]
+        axes.fill_between(times, low, high, color=colour, alpha=0.22, linewidth=0, label="10th to 90th of 100")
+        axes.plot(times, middle, color=colour, linewidth=1.5, label="median")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f} %"))
+        if place == 1:
+            axes.legend(loc="lower left")
+        _finish(axes, series, faults, f"{kind}s")
+
+
+def _draw_medians(axes: Axes, series: Series) -> None:
+    times = _times(series)
+    for place, (kind, bands) in enumerate(series.equity_ppm.items()):
+        values = [_NAN if band is None else band[1] / 10_000 for band in bands]
+        lows = [_NAN if band is None else band[0] / 10_000 for band in bands]
+        axes.plot(times, values, label=f"{kind}s", color=COLOURS[place], linewidth=1.5)
+        axes.plot(times, lows, color=COLOURS[place], linewidth=0.8, linestyle=":")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f} %"))
+    axes.set_ylabel("of the start; dotted: 10th of 100")
+    axes.legend(ncols=3, loc="lower left")
+
+
+def _draw_fund(axes: Axes, series: Series) -> None:
+    values = [atoms / USDC_ATOMS / 1_000 for atoms in series.insurance_atoms]
+    axes.plot(_times(series), values, color=COLOURS[2], linewidth=1.6)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_ylabel("thousand USDC")
+
+
+def _draw_liquidations(axes: Axes, series: Series) -> None:
+    times = _times(series)
+    axes.step(times, series.liquidated, where="post", color=COLOURS[1], linewidth=1.6, label="accounts ever liquidated")
+    axes.fill_between(
+        times, series.in_liquidation, step="post", color=COLOURS[0], alpha=0.45, linewidth=0, label="in liquidation now"
+    )
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("accounts")
+    axes.legend(loc="upper left")
+
+
+def _draw_fills(axes: Axes, series: Series) -> None:
+    steps = [later - earlier for earlier, later in zip([0, *series.fills], series.fills, strict=False)]
+    axes.fill_between(_times(series), steps, step="post", color=COLOURS[5], alpha=0.8, linewidth=0)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("fills")
+
+
+def _draw_heights(axes: Axes, series: Series) -> None:
+    tops = [max((h for h in column if h is not None), default=0) for column in zip(*series.heights.values(), strict=True)]
+    times = _times(series)
+    for place, (name, heights) in enumerate(series.heights.items()):
+        behind = [_NAN if height is None else top - height for height, top in zip(heights, tops, strict=True)]
+        axes.plot(times, behind, label=name, color=COLOURS[place % len(COLOURS)], linewidth=1.6)
+    axes.set_ylabel("blocks; a gap: down")
+    axes.set_ylim(bottom=-0.5, top=max(3.0, axes.get_ylim()[1]))
+    axes.invert_yaxis()
+    axes.legend(ncols=4, loc="lower left")
+
+
+def _finish(axes: Axes, series: Series, faults: Sequence[Fault], title: str) -> None:
+    """Give every plot the same time axis, and show where the faults lie."""
+    times = _times(series)
+    if times:
+        first, last = times[0], max(times[-1], times[0] + 1e-6)
+        axes.set_xlim(first, last)
+        for fault in faults:
+            begin, end = _moment(fault.from_ms), min(_moment(min(fault.to_ms, series.times_ms[-1])), last)
+            axes.axvspan(max(begin, first), max(end, first), color=FAULT_COLOUR, alpha=0.07, linewidth=0)
+    locator = AutoDateLocator(minticks=4, maxticks=9)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.tick_params(length=0)
+    axes.set_title(title)
+
+
+def _times(series: Series) -> list[float]:
+    return [_moment(time_ms) for time_ms in series.times_ms]
+
+
+def _moment(time_ms: int) -> float:
+    return float(date2num(dt.datetime.fromtimestamp(time_ms / SECOND_MS, tz=dt.UTC)))

@@ -1,0 +1,155 @@
+"""The surface that a quorum of reports gives, and what stands in for a median with arbitrage."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.primitives.units import DAY_MS, E8
+from holdfast.protocol.oracle.messages import FeedReport, Report, SliceReport, SurfaceReport
+from holdfast.protocol.oracle.params import OracleParams
+from holdfast.protocol.surface import rules
+from holdfast.protocol.surface.rules import Agreed, Candidate
+
+NOW = 20_000 * DAY_MS
+EXPIRIES = (NOW + DAY_MS, NOW + 7 * DAY_MS, NOW + 30 * DAY_MS)
+THETAS = (10**9, 6 * 10**9, 25 * 10**9)
+
+
+def make_report(
+    rho: int = -150_000,
+    eta: int = 800_000,
+    thetas: tuple[int, ...] = THETAS,
+    price: int = 100_000,
+    sources: int = 5,
+    expiries: tuple[int, ...] = EXPIRIES,
+) -> Report:
+    slices = tuple(
+        SliceReport(expiry, price * E8 + index * price * E8 // 100, theta)
+        for index, (expiry, theta) in enumerate(zip(expiries, thetas, strict=True))
+    )
+    return Report((FeedReport(1, price * E8, E8, sources, 0),), (SurfaceReport(1, rho, eta, slices),))
+
+
+def agree(*reports: Report, total: int | None = None) -> Agreed | None:
+    voted = [(index, 1, report) for index, report in enumerate(reports)]
+    candidates = rules.list_candidates(OracleParams(), 1, voted)
+    return rules.compute_agreed(candidates, total or len(reports), NOW)
+
+
+def test_agreed__four_reports__is_the_median_of_each_parameter() -> None:
+    found = agree(
+        make_report(rho=-100_000, eta=700_000, thetas=(10, 20, 30)),
+        make_report(rho=-120_000, eta=900_000, thetas=(12, 40, 50)),
+        make_report(rho=-140_000, eta=800_000, thetas=(14, 30, 60)),
+        make_report(rho=-200_000, eta=850_000, thetas=(99, 99, 99)),
+    )
+    assert found is not None
+    assert (found.rho_ppm, found.eta_ppm, found.is_fallback) == (-130_000, 825_000, False)
+    assert [part.theta_e12 for part in found.slices] == [13, 35, 55]
+    assert [part.forward_ratio_e9 for part in found.slices] == [1_000_000_000, 1_010_000_000, 1_020_000_000]
+
+
+def test_agreed__without_a_quorum_of_admissible_reports__is_nothing() -> None:
+    good, falling = make_report(), make_report(thetas=(30, 20, 10))
+    assert agree(good, good, good, falling) is not None
+    assert agree(good, good, falling, falling) is None
+    assert agree(good, good, make_report(eta=1_990_000), make_report(sources=2)) is None
+    assert agree(good, good, total=3) is None
+
+
+def test_agreed__liar_with_an_admissible_surface__moves_nothing_out_of_the_honest_range() -> None:
+    honest = [make_report(rho=-150_000 + step, thetas=tuple(t + step for t in THETAS)) for step in (0, 10, 20)]
+    found = agree(*honest, make_report(rho=900_000, eta=1, thetas=(10**13, 10**13, 10**13), price=10**6))
+    assert found is not None
+    assert -150_000 <= found.rho_ppm <= -149_980
+    for part, theta in zip(found.slices, THETAS, strict=True):
+        assert theta <= part.theta_e12 <= theta + 20
+        assert part.forward_ratio_e9 <= 1_020_000_000
+
+
+def test_agreed__expiry_that_few_report__is_left_out() -> None:
+    short = make_report(thetas=THETAS[:2], expiries=EXPIRIES[:2])
+    found = agree(make_report(), make_report(), short, short)
+    assert found is not None
+    assert [part.expiry_ms for part in found.slices] == list(EXPIRIES[:2])
+
+
+def test_agreed__expiry_that_has_come__is_left_out() -> None:
+    past = make_report(expiries=(NOW - 60_000, NOW, NOW + DAY_MS))
+    found = agree(past, past, past)
+    assert found is not None
+    assert [part.expiry_ms for part in found.slices] == [NOW + DAY_MS]
+
+
+def test_agreed__median_with_arbitrage__is_the_report_nearest_to_all() -> None:
+    # Each is admissible: eta (1 + |rho|) <= 2. The medians, rho -0.8 and eta 1.2, are not.
+    reports = (
+        make_report(rho=-800_000, eta=1_100_000),
+        make_report(rho=-820_000, eta=1_000_000),
+        make_report(rho=-100_000, eta=1_800_000),
+        make_report(rho=-600_000, eta=1_240_000),
+        make_report(rho=-810_000, eta=1_105_000),
+    )
+    voted = [(index, 1, report) for index, report in enumerate(reports)]
+    candidates = rules.list_candidates(OracleParams(), 1, voted)
+    assert len(candidates) == 5
+    weighted = [candidate._replace(power=3 if candidate.validator in (2, 0) else 1) for candidate in candidates]
+    for given_candidates in (candidates, weighted):
+        found = rules.compute_agreed(given_candidates, sum(c.power for c in given_candidates), NOW)
+        assert found is not None
+        if found.is_fallback:
+            assert (found.rho_ppm, found.eta_ppm) in [(c.rho_ppm, c.eta_ppm) for c in candidates]
+        assert rules.is_admissible(found.rho_ppm, found.eta_ppm, [part.theta_e12 for part in found.slices])
+    three = [reports[0], reports[2], make_report(rho=-790_000, eta=1_115_000)]
+    found = agree(*three)
+    assert found is not None
+    assert not rules.is_admissible(-790_000, 1_120_000, list(THETAS))
+    assert not found.is_fallback
+    crossing = (
+        Candidate(0, 1, -900_000, 1_050_000, {EXPIRIES[0]: (10**9, 5)}),
+        Candidate(1, 1, -850_000, 1_070_000, {EXPIRIES[0]: (10**9, 5)}),
+        Candidate(2, 1, 0, 1_900_000, {EXPIRIES[0]: (10**9, 5)}),
+    )
+    assert not rules.is_admissible(-850_000, 1_090_000, [5])
+    skewed = [*crossing[:2], crossing[2], Candidate(3, 1, -840_000, 1_086_000, {EXPIRIES[0]: (10**9, 5)})]
+    fallback = rules.compute_agreed(skewed, 4, NOW)
+    assert fallback is not None
+
+
+def test_agreed__medians_over_different_reports_cross__falls_back_to_a_whole_report() -> None:
+    # The near expiry is high where the far one is missing, so the two medians come from different reports.
+    near, far = EXPIRIES[0], EXPIRIES[1]
+    candidates = [
+        Candidate(0, 2, 0, 800_000, {near: (10**9, 90)}),
+        Candidate(1, 3, 0, 800_000, {near: (10**9, 10), far: (10**9, 20)}),
+        Candidate(2, 1, 0, 800_000, {near: (10**9, 90), far: (10**9, 95)}),
+        Candidate(3, 1, 0, 800_000, {near: (10**9, 90), far: (10**9, 99)}),
+    ]
+    found = rules.compute_agreed(candidates, 7, NOW)
+    assert found is not None
+    assert found.is_fallback
+    assert [part.theta_e12 for part in found.slices] == [10, 20]
+
+
+THETA = st.lists(st.integers(1, 10**13), min_size=3, max_size=3).map(lambda values: tuple(sorted(values)))
+
+
+@given(st.lists(st.tuples(st.integers(-999_999, 999_999), st.integers(1, 2_000_000), THETA), min_size=3, max_size=7))
+def test_agreed__any_reports__is_admissible_and_within_their_range(
+    drawn: list[tuple[int, int, tuple[int, ...]]],
+) -> None:
+    reports = [make_report(rho, eta, thetas) for rho, eta, thetas in drawn]
+    voted = [(index, 1, report) for index, report in enumerate(reports)]
+    candidates = rules.list_candidates(OracleParams(), 1, voted)
+    found = rules.compute_agreed(candidates, len(reports), NOW)
+    assert (found is None) == (3 * len(candidates) <= 2 * len(reports))
+    if found is not None:
+        assert rules.is_admissible(found.rho_ppm, found.eta_ppm, [part.theta_e12 for part in found.slices])
+        assert min(c.rho_ppm for c in candidates) <= found.rho_ppm <= max(c.rho_ppm for c in candidates)
+        again = rules.compute_agreed(list(reversed(candidates)), len(reports), NOW)
+        assert again == found
+
+
+def test_interpolate_ratio__between_and_beyond_nodes__is_linear_then_flat() -> None:
+    expiries, ratios = (NOW + 100, NOW + 200), (1_000_000_100, 1_000_000_300)
+    found = [rules.interpolate_ratio_e9(expiries, ratios, NOW + after, NOW) for after in (0, 50, 100, 150, 200, 900)]
+    assert [value - 10**9 for value in found] == [0, 50, 100, 200, 300, 300]
