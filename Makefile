@@ -8,10 +8,10 @@ WORKERS ?= 2
 PYTHON_FILES := src tests tools
 HAS_TOOL = cargo $(1) --version >/dev/null 2>&1 || { echo "check: cargo $(1) is not installed, the kernels' $(2) is passed over"; exit 0; };
 
-DEMO := examples/crash_hour --report out/demo --fault crash:validator=3,from=21:10,to=21:25
+DEMO := examples/crash_hour --report out/demo --seed 7 --fault crash:validator=3,from=08:20,to=08:40
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' $(MAKEFILE_LIST) | column -t -s @
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the pinned packages and build the kernels into .venv
 	@tools/setup
@@ -41,7 +41,7 @@ check-types: setup
 	@$(BIN)/mypy
 
 check-imports: setup
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 check-own: setup
 	@$(BIN)/python -m tools.lint

@@ -2,16 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
 from holdfast.consensus import step, votes
+from holdfast.consensus.events import NO_ROUND, Step
 from holdfast.consensus.messages import VoteKind
 from holdfast.consensus.validators import ValidatorSet
 from holdfast.lab.faults import FOREVER_MS, KINDS, Fault, FaultPlan
 from holdfast.lab.network import LinkQuality
 from holdfast.lab.swarm import KINDS_MIN, draw_faults
-from holdfast.lab.world import NodeFailedError, derive_random
+from holdfast.lab.world import NodeFailedError
 from holdfast.node import replica_catchup, replica_rounds
 from holdfast.node.wal import SignLog
 from tests.support.toy_world import GENESIS_MS, ToyWorld
@@ -19,7 +21,7 @@ from tests.support.toy_world import GENESIS_MS, ToyWorld
 BLOCKS = 40
 INTERVAL_MS = 1_000
 HEALING_S = 20
-PLANTED_SEEDS = 40
+PLANTED_SEEDS = 20
 VENUES = ("a", "b", "c", "d", "e")
 
 
@@ -38,7 +40,7 @@ def test_draw__200_seeds__meet_every_kind_often_and_three_kinds_each() -> None:
 def test_draw__any_seed__leaves_one_faulty_at_a_time_and_a_quiet_end() -> None:
     for seed in range(200):
         faults = draw(seed, VENUES)
-        assert all(earlier.to_ms <= later.from_ms for earlier, later in zip(faults, faults[1:], strict=False)), seed
+        assert all(earlier.to_ms <= later.from_ms for earlier, later in pairwise(faults)), seed
         assert faults[-1].to_ms <= GENESIS_MS + (BLOCKS * 2 // 3 + 1) * INTERVAL_MS, seed
         assert len({fault.validator for fault in faults if fault.kind in ("equivocate", "wipe", "oracle-lies")}) <= 1
         assert all(fault.from_ms < fault.to_ms for fault in faults)
@@ -107,7 +109,7 @@ def start_round_without_valid_value(
     start_round: Callable[[step.State, int], step.Transition],
 ) -> Callable[[step.State, int], step.Transition]:
     def wrapped(state: step.State, round_number: int) -> step.Transition:
-        return start_round(state._replace(valid_round=step.NO_ROUND), round_number)
+        return start_round(state._replace(valid_round=NO_ROUND), round_number)
 
     return wrapped
 
@@ -148,9 +150,15 @@ def certificates_unchecked(patch: pytest.MonkeyPatch) -> None:
 def forgery(seed: int) -> str:
     """Let one validator vote in everybody's name."""
     toy = ToyWorld(seed=seed, lies={2: "forge-votes"}).start().run(BLOCKS)
-    if toy.ledger.disagreements or accused(toy) - {2}:
+    if toy.ledger.disagreements or toy.count("equivocation_found"):
         return "accusation of the innocent"
     return "" if min(toy.heights()) >= BLOCKS // 2 else "liveness"
+
+
+def split_locks(seed: int) -> str:
+    """Let one validator lock two others on a block whose polka the third does not see."""
+    toy = ToyWorld(seed=seed, lies={2: "split-locks"}).start().run(BLOCKS // 2)
+    return "" if min(toy.heights()) >= BLOCKS // 4 else "liveness"
 
 
 def poisoned_catch_up(seed: int) -> str:
@@ -171,7 +179,7 @@ def hidden_decision(seed: int) -> str:
     knows, *others = [replica for index, replica in toy.world.nodes() if index != 3]
     trio = [knows, *others]
     # Latency is longer than the spread of their precommits, so none has arrived when all three have left.
-    toy.world.run_while(lambda: any(replica._rounds.state.step != step.Step.PRECOMMIT for replica in trio), FOREVER_MS)
+    toy.world.run_while(lambda: any(replica._rounds.state.step != Step.PRECOMMIT for replica in trio), FOREVER_MS)
     deaf = mesh.block([0, 1, 2], [1, 2])
     toy.world.run_while(lambda: knows.height < height, FOREVER_MS)
     alone = mesh.partition([0])
@@ -194,7 +202,7 @@ PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], Callable[[int], str]]]
     (quorum_of_half, broken_promise),
     (votes_counted_twice, broken_promise),
     (sign_log_forgotten, broken_promise),
-    (rule_of_line_28_missing, broken_promise),
+    (rule_of_line_28_missing, split_locks),
     (round_skip_missing, broken_promise),
     (signatures_unchecked, forgery),
     (certificates_unchecked, poisoned_catch_up),

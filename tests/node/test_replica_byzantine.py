@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from holdfast.consensus.messages import (
     NIL,
+    Proposal,
     Vote,
     VoteKind,
     decode_block,
@@ -23,11 +24,17 @@ from holdfast.node.ports import Disk, Network
 from holdfast.node.replica_env import ReplicaConfig
 from holdfast.node.replica_wire import (
     BlockResponse,
+    BlocksRequest,
+    ChunkRequest,
     ChunkResponse,
     CommitNotice,
     Message,
     ProposalMessage,
+    SnapshotRecord,
+    SnapshotsRequest,
+    SnapshotsResponse,
     StatusMessage,
+    TxsMessage,
     decode_message,
     encode_message,
 )
@@ -336,3 +343,68 @@ def test_state_sync__crash_at_each_disk_operation_of_the_restore__comes_back() -
         network.world.run_while(lambda: network.world.node(2) is not None, network.world.now_ms + 10_000)  # noqa: B023
         network.world.start(2)
         network.run_to(network.replica(0).height + 10)
+
+
+def any_vote() -> st.SearchStrategy[Vote]:
+    """Votes of any shape that decodes, unsigned."""
+    return st.builds(
+        Vote,
+        kind=st.sampled_from(VoteKind),
+        height=st.one_of(st.integers(0, 8), st.integers(0, 2**53)),
+        round=st.one_of(st.integers(0, 3), st.integers(0, 2**31)),
+        block_hash=st.sampled_from([NIL, bytes(32), b"\xff" * 32]),
+        validator_index=st.integers(0, 127),
+        timestamp_ms=st.integers(0, 2**53),
+        signature=st.just(bytes(64)),
+    )
+
+
+def any_message() -> st.SearchStrategy[Message]:
+    """Well-formed messages with hostile contents."""
+    heights = st.one_of(st.integers(0, 8), st.integers(0, 2**53))
+    votes = st.lists(any_vote(), max_size=6).map(tuple)
+    blocks = [message.block for message in map(decode_message, RECORDED) if isinstance(message, BlockResponse)]
+    snapshots = st.builds(
+        SnapshotRecord,
+        heights,
+        st.integers(0, 255),
+        st.integers(1, 4_096),
+        st.binary(max_size=32),
+        st.binary(max_size=9),
+    )
+    proposals = st.builds(
+        Proposal,
+        heights,
+        st.integers(0, 2**31),
+        st.integers(-1, 2**31),
+        st.just(bytes(32)),
+        st.integers(0, 127),
+        st.just(bytes(64)),
+    )
+    return st.one_of(
+        any_vote(),
+        st.builds(StatusMessage, heights, heights, st.booleans()),
+        st.builds(CommitNotice, heights, votes),
+        st.builds(BlocksRequest, heights, heights),
+        st.builds(BlockResponse, heights, st.sampled_from([b"", b"\x94", *blocks]), votes),
+        st.builds(ProposalMessage, proposals, st.sampled_from([b"", *blocks]), votes),
+        st.builds(SnapshotsRequest, heights),
+        st.builds(SnapshotsResponse, st.lists(snapshots, max_size=3).map(tuple)),
+        st.builds(ChunkRequest, heights, st.integers(0, 255), st.integers(0, 4_095)),
+        st.builds(ChunkResponse, heights, st.integers(0, 255), st.integers(0, 4_095), st.binary(max_size=99)),
+        st.builds(TxsMessage, st.lists(st.binary(min_size=1, max_size=99), max_size=9).map(tuple)),
+    )
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sender=st.integers(0, 9), message=any_message())
+def test_hostile_message__any_well_formed_contents__never_raises(
+    victim: ReplicaNetwork, sender: int, message: Message
+) -> None:
+    replica = victim.replica(2)
+    replica.on_message(sender, encode_message(message))
+    assert replica.status != "halted", replica.halt_reason
+
+
+def test_victim_of_all_that__goes_on(victim: ReplicaNetwork) -> None:
+    victim.run_to(max(victim.heights()) + 10)

@@ -25,7 +25,7 @@ app.command("replay")(replay)
 app.add_typer(lab, name="lab")
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it with the option's value
+def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"holdfast {version('holdfast')}")
         raise typer.Exit
@@ -33,7 +33,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it with 
 
 @app.callback()
 def _root(
-    show_version: Annotated[  # noqa: FBT002 -- a flag of the command line
+    show_version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
     ] = False,
 ) -> None:

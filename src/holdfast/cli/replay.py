@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -32,7 +32,7 @@ Example:
 Exit codes: 0 every promise held; 1 one was broken; 2 bad input."""
 
 
-def replay(  # noqa: PLR0913 -- each is one option of the command line
+def replay(
     path: Annotated[Path, typer.Argument(help="A folder of price files, or one CSV file.", show_default=False)],
     validators: Annotated[int, typer.Option(help="How many validators, each with its own full copy.")] = 4,
     seed: Annotated[int, typer.Option(help="What all draws come from.")] = 1,
@@ -45,12 +45,13 @@ def replay(  # noqa: PLR0913 -- each is one option of the command line
     report: Annotated[
         Path | None, typer.Option(help="Write index.html and report.png into this folder.", metavar="DIR")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     readers: Annotated[int, typer.Option(help="Threads that query all the while.", hidden=True)] = 0,
     restore_at: Annotated[
         int | None, typer.Option(help="Restore the last validator from a snapshot after this height.", hidden=True)
     ] = None,
 ) -> None:
+    """Send price history through replicas of the exchange; `_HELP` is what a user reads."""
     try:
         settings = ReplaySettings(
             path=path,
@@ -87,9 +88,11 @@ replay.__doc__ = _HELP
 def _prepare_report(folder: Path) -> None:
     """Find out before the run whether a report can be made and where it may go."""
     try:
-        import matplotlib  # noqa: F401, PLC0415 -- a heavy import that only a report needs
+        import matplotlib as mpl
     except ImportError:
-        raise ReplayInputError("--report needs matplotlib, which is not installed; install it or leave --report out") from None
+        raise ReplayInputError(
+            "--report needs matplotlib, which is not installed; install it or leave --report out"
+        ) from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".holdfast"
@@ -101,7 +104,7 @@ def _prepare_report(folder: Path) -> None:
 
 
 def _write_report(result: Replay, folder: Path) -> Path:
-    from holdfast.lab.report import write_report  # noqa: PLC0415 -- it imports matplotlib
+    from holdfast.lab.report import write_report
 
     return write_report(result, folder)
 
@@ -110,7 +113,7 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _stop(message: str, code: int) -> None:
+def _stop(message: str, code: int) -> NoReturn:
     typer.echo(f"holdfast replay: {message}", err=True)
     sys.stderr.flush()
     raise typer.Exit(code)

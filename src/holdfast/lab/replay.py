@@ -205,7 +205,8 @@ class _Run:
             name = f"validator-{index}"
             if node is None:
                 app = self.nodes.apps[index]
-                rows.append({"name": name, "height": app.height, "app_hash": app.info().app_hash.hex(), "status": "down"})
+                app_hash = app.info().app_hash.hex()
+                rows.append({"name": name, "height": app.height, "app_hash": app_hash, "status": "down"})
                 continue
             status = f"halted: {node.halt_reason}" if node.halt_reason else node.status
             rows.append({"name": name, "height": node.height, "app_hash": node.app_hash.hex(), "status": status})

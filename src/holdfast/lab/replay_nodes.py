@@ -11,7 +11,7 @@ from holdfast.client.signing import SigningKey
 from holdfast.consensus.messages import make_sign_domains
 from holdfast.lab.agents import Population
 from holdfast.lab.byzantine import LIES, LyingNetwork, make_means
-from holdfast.lab.replay_oracle import ReportLog, Reporter
+from holdfast.lab.replay_oracle import Reporter, ReportLog
 from holdfast.lab.replay_settings import ReplayPlan
 from holdfast.lab.replay_tally import Tally
 from holdfast.lab.world import Ports, World, derive_random
@@ -46,6 +46,8 @@ POWER: Final = 10
 INSURANCE_ATOMS: Final = 2_000_000 * USDC_ATOMS
 BACKSTOP_ATOMS: Final = 5_000_000 * USDC_ATOMS
 SMALL_LISTING: Final = InstrumentParams(dailies=1, weeklies=1, monthlies=0, quarterlies=0, strikes_each_side=2)
+# One height in so many is executed again from nothing by one validator, and its whole state fingerprinted around it.
+DEEP_EVERY: Final = 4
 # A broken claim that is no named invariant: an `ensure` at the edge of a handler.
 LOCAL_CLAIM: Final = "LOCAL_CLAIM"
 
@@ -63,13 +65,15 @@ class ObservedExchange(ExchangeApplication):
         on_commit: OnCommit,
         on_broken: Callable[[str], None],
         on_genesis: Callable[[tuple[Record, ...]], None],
+        rebuilds_at: Callable[[int], bool],
         snapshot_every: int,
     ) -> None:
-        """Open the exchange."""
+        """Open the exchange; `rebuilds_at` says at which heights this replica checks the dear invariants."""
         super().__init__(disk, report_source, snapshot_every=snapshot_every)
         self._on_commit = on_commit
         self._on_broken = on_broken
         self._on_genesis = on_genesis
+        self._rebuilds_at = rebuilds_at
         self._txs: tuple[bytes, ...] = ()
 
     def init_chain(self, genesis_bytes: bytes) -> InfoResponse:
@@ -80,6 +84,7 @@ class ObservedExchange(ExchangeApplication):
 
     def process_proposal(self, request: BlockRequest) -> bool:
         """Judge a block; a broken promise is told before it halts the replica."""
+        self._rebuilds = self._rebuilds_at(request.height)
         try:
             return super().process_proposal(request)
         except BrokenInvariantError as broken:
@@ -89,6 +94,7 @@ class ObservedExchange(ExchangeApplication):
     def finalize_block(self, request: BlockRequest) -> FinalizeResponse:
         """Compute a block; a broken promise is told before it halts the replica."""
         self._txs = request.txs
+        self._rebuilds = self._rebuilds_at(request.height)
         try:
             return super().finalize_block(request)
         except BrokenInvariantError as broken:
@@ -169,10 +175,11 @@ class Nodes:
             for info in giver.list_snapshots():
                 if peer == index or info.height != taker.height or self.world.node(peer) is None:
                     continue
-                ensure(taker.offer_snapshot(info, giver.state.root) == OfferVerdict.ACCEPT, "a peer's snapshot is taken")
-                for chunk in range(info.chunks):
-                    verdict = taker.apply_snapshot_chunk(chunk, giver.load_snapshot_chunk(info.height, info.format, chunk))
-                    ensure(verdict == ChunkVerdict.ACCEPT, "a peer's snapshot restores")
+                offered = taker.offer_snapshot(info, giver.state.root)
+                ensure(offered == OfferVerdict.ACCEPT, "a peer's snapshot is taken")
+                for number in range(info.chunks):
+                    chunk = giver.load_snapshot_chunk(info.height, info.format, number)
+                    ensure(taker.apply_snapshot_chunk(number, chunk) == ChunkVerdict.ACCEPT, "a peer's snapshot restores")
                 return True
         return False
 
@@ -200,6 +207,7 @@ class Nodes:
             on_commit=committed,
             on_broken=lambda name: self._tally.broken.update([name]),
             on_genesis=self._note_genesis,
+            rebuilds_at=lambda height: _is_rebuilder(index, settings.validators, height),
             snapshot_every=settings.snapshot_every,
         )
         self.apps[index] = app
@@ -207,7 +215,7 @@ class Nodes:
             app,
             fingerprint=app.fingerprint,
             drop_caches=app.drop_caches,
-            rotate=(index, settings.validators),
+            rotate=(index * DEEP_EVERY, settings.validators * DEEP_EVERY),
             validator_index=index,
             prepared=self._prepared,
         )
@@ -237,6 +245,11 @@ class Nodes:
             LIES["equivocate"],
             lambda: self._plan.plan.is_active("equivocate", self.world.now_ms, validator=index),
         )
+
+
+def _is_rebuilder(index: int, size: int, height: int) -> bool:
+    """Tell whether a validator checks a height's dear invariants: two do, so that one may be down."""
+    return (height + index) % size in (0, 1)
 
 
 def _broken_name(broken: BrokenInvariantError) -> str:

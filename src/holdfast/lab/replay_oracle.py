@@ -1,8 +1,8 @@
 """Each validator's own view of the market, as its oracle reports, and the lab's memory of what was honest in them.
 
-A reporter samples every venue at its validator's own moment, keeps its own volatility model, and lies where a fault says
-so. `ReportLog` remembers by its bytes what each report was made of, so that a checker can tell, once a block has included
-it, whether it was a lie and what the honest ones said.
+A reporter samples every venue at its validator's own moment, keeps its own volatility model, and lies where a fault
+says so. `ReportLog` remembers by its bytes what each report was made of, so that a checker can tell, once a block has
+included it, whether it was a lie and what the honest ones said.
 """
 
 from collections.abc import Callable

@@ -52,7 +52,7 @@ class Readers:
             while not self._stop.wait(_PAUSE_SECONDS):
                 for app in self._apps():
                     self._read(app, place)
-        except BaseException as error:  # noqa: BLE001 -- handed to the thread that waits
+        except BaseException as error:
             self._errors.append(error)
 
     def _read(self, app: ObservedExchange, place: int) -> None:
@@ -63,7 +63,7 @@ class Readers:
             for step in range(_ACCOUNTS_PER_READ):
                 account_id = account_ids[(self._reads[place] + step) % len(account_ids)]
                 margin.get_requirement(draft, account_id)
-            keys = [BALANCES.encode_key(key) for key in draft[BALANCES].keys()[:2]]  # noqa: SIM118 -- a table
+            keys = [BALANCES.encode_key(key) for key in draft[BALANCES].keys()[:2]]
             _ = [feed.price_e8 for _, feed in draft[FEEDS].items()]
         for key in keys:
             app.query("row", key)

@@ -5,6 +5,7 @@ Everything that a user can get wrong is found here, before the run, and refused 
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -99,41 +100,41 @@ def plan_replay(settings: ReplaySettings) -> ReplayPlan:
     if settings.blocks is not None:
         blocks = min(blocks, settings.blocks)
     if blocks > BLOCKS_MAX:
-        raise ReplayInputError(f"{blocks} blocks are more than {BLOCKS_MAX}; give --blocks or a longer --block-interval")
-    faults: list[Fault] = []
+        raise ReplayInputError(f"{blocks} blocks are more than {BLOCKS_MAX}; give --blocks or a longer interval")
     # The venues ask the plan for every quote; the plan's faults need the venues' names first.
     names = Venues(history, settings.seed, interval_ms).all_names()
-    for text in settings.faults:
-        faults.append(
-            parse_fault(
-                text,
-                validators=settings.validators,
-                venues=names,
-                origin_ms=start_ms,
-                interval_ms=interval_ms,
-                end_ms=start_ms + blocks * interval_ms,
-            )
+    faults = tuple(
+        parse_fault(
+            text,
+            validators=settings.validators,
+            venues=names,
+            origin_ms=start_ms,
+            interval_ms=interval_ms,
+            end_ms=start_ms + blocks * interval_ms,
         )
-    if settings.draws_faults:
-        faults.extend(
-            draw_faults(
-                settings.seed,
-                validators=settings.validators,
-                venues=names,
-                origin_ms=start_ms,
-                interval_ms=interval_ms,
-                blocks=blocks,
-            )
-        )
-    plan = FaultPlan(faults)
+        for text in settings.faults
+    )
+    drawn = _draw_swarm(settings, names, start_ms, blocks) if settings.draws_faults else ()
+    plan = FaultPlan((*faults, *drawn))
     return ReplayPlan(
         settings=settings,
         history=history,
         start_ms=start_ms,
         blocks=blocks,
-        faults=tuple(faults),
+        faults=(*faults, *drawn),
         plan=plan,
         venues=Venues(history, settings.seed, interval_ms, _venue_fault(plan)),
+    )
+
+
+def _draw_swarm(settings: ReplaySettings, venues: Sequence[str], start_ms: int, blocks: int) -> tuple[Fault, ...]:
+    return draw_faults(
+        settings.seed,
+        validators=settings.validators,
+        venues=venues,
+        origin_ms=start_ms,
+        interval_ms=settings.interval_ms,
+        blocks=blocks,
     )
 
 
@@ -163,7 +164,7 @@ def _check_counts(settings: ReplaySettings) -> None:
     for name, value, low, high in bounds:
         if value is not None and not low <= value <= high:
             raise ReplayInputError(f"{name} {value}: give a number from {low} to {high}")
-    if settings.restore_at is not None and settings.validators < 2:  # noqa: PLR2004 -- one gives, one takes
+    if settings.restore_at is not None and settings.validators < 2:
         raise ReplayInputError("--restore-at needs a second validator to restore from; give --validators 2 or more")
 
 

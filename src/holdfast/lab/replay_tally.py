@@ -1,12 +1,14 @@
-"""What a replay counts, from each decided block's own transactions, receipts and events; nothing comes from totals that
-the exchange keeps of itself. Where two validators hold one height, their app hashes are compared here.
+"""What a replay counts, from each decided block's own transactions, receipts and events.
+
+Nothing comes from totals that the exchange keeps of itself. Where two validators hold one height, their app hashes are
+compared here.
 """
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from holdfast.lab.replay_oracle import ReportLog, Reported
+from holdfast.lab.replay_oracle import Reported, ReportLog
 from holdfast.primitives.codec import Record
 from holdfast.primitives.crypto import sha256
 from holdfast.primitives.reject import Code, Malformed
@@ -60,6 +62,7 @@ class Tally:
     withdrawn: Counter[str] = field(default_factory=Counter)
     checked: Counter[str] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
+    _checked_at: dict[int, set[str]] = field(default_factory=dict)
     feeds: dict[str, FeedTally] = field(default_factory=lambda: {name: FeedTally() for name in ASSET_NAMES})
 
     @property
@@ -80,20 +83,28 @@ class Tally:
         for event in events:
             self._note_event(event)
 
-    def note_commit(self, validator: int, height: int, app_hash: bytes, txs: tuple[bytes, ...], applied: Applied) -> bool:
+    def note_commit(
+        self, validator: int, height: int, app_hash: bytes, txs: tuple[bytes, ...], applied: Applied
+    ) -> bool:
         """Take one validator's commit; return whether it was the first of its height, which is then counted."""
+        self._note_checked(height, applied.checked)
         if height <= self.height:
             if self.app_hashes[height - 1] != app_hash:
                 self.disagreements.append((validator, height))
             return False
         self.app_hashes.append(app_hash)
-        self.checked.update(applied.checked)
         for event in applied.events:
             self._note_event(event)
         for tx, receipt in zip(txs[1:], applied.receipts[1:], strict=True):
             self._note_receipt(tx, receipt)
         self._note_oracle(txs[0], applied.events)
         return True
+
+    def _note_checked(self, height: int, names: tuple[str, ...]) -> None:
+        """Count a promise once a height, whichever validators have checked it there."""
+        seen = self._checked_at.setdefault(height, set())
+        self.checked.update(name for name in names if name not in seen)
+        seen.update(names)
 
     def _note_receipt(self, tx: bytes, receipt: Receipt) -> None:
         self.commands += 1
@@ -173,7 +184,9 @@ class Tally:
             if isinstance(event, FeedUpdated):
                 tally = self.feeds[ASSET_NAMES[event.feed]]
                 tally.updates += 1
-                honest = [one.prices_e8[event.feed] for one in included if not one.is_lie and event.feed in one.prices_e8]
+                honest = [
+                    one.prices_e8[event.feed] for one in included if not one.is_lie and event.feed in one.prices_e8
+                ]
                 if not honest or not min(honest) <= event.price_e8 <= max(honest):
                     tally.outside_honest_range += 1
 

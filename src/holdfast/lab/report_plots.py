@@ -1,26 +1,25 @@
 """The plots of a replay's report. This file alone imports matplotlib."""
 
-import datetime as dt
 from collections.abc import Callable, Sequence
 from io import BytesIO, StringIO
 from typing import Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MultipleLocator
+from matplotlib.typing import RcKeyType
 
 from holdfast.lab.faults import Fault
 from holdfast.lab.replay_series import Series
-from holdfast.primitives.units import E8, SECOND_MS, USDC_ATOMS
+from holdfast.primitives.units import DAY_MS, E8, HOUR_MS, MINUTE_MS, USDC_ATOMS
 
 INK: Final = "#1f2933"
 GRID: Final = "#e4e7eb"
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a000")
 FAULT_COLOUR: Final = "#d55e00"
-STYLE: Final = {
+STYLE: Final[dict[RcKeyType, object]] = {
     "axes.edgecolor": "#9aa5b1",
     "axes.grid": True,
     "axes.labelcolor": INK,
@@ -42,6 +41,8 @@ STYLE: Final = {
 }
 Draw = Callable[[Axes, Series], None]
 _NAN: Final = float("nan")
+_TICK_HOURS: Final = (1 / 60, 1 / 12, 1 / 6, 1 / 4, 1 / 2, 1, 2, 3, 6, 12, 24, 72, 168)
+_TICKS_MAX: Final = 9
 
 
 def make_svgs(series: Series, faults: Sequence[Fault]) -> list[tuple[str, str]]:
@@ -185,7 +186,8 @@ def _draw_fills(axes: Axes, series: Series) -> None:
 
 
 def _draw_heights(axes: Axes, series: Series) -> None:
-    tops = [max((h for h in column if h is not None), default=0) for column in zip(*series.heights.values(), strict=True)]
+    columns = zip(*series.heights.values(), strict=True)
+    tops = [max((height for height in column if height is not None), default=0) for column in columns]
     times = _times(series)
     for place, (name, heights) in enumerate(series.heights.items()):
         behind = [_NAN if height is None else top - height for height, top in zip(heights, tops, strict=True)]
@@ -205,9 +207,9 @@ def _finish(axes: Axes, series: Series, faults: Sequence[Fault], title: str) -> 
         for fault in faults:
             begin, end = _moment(fault.from_ms), min(_moment(min(fault.to_ms, series.times_ms[-1])), last)
             axes.axvspan(max(begin, first), max(end, first), color=FAULT_COLOUR, alpha=0.07, linewidth=0)
-    locator = AutoDateLocator(minticks=4, maxticks=9)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        step = next((hours for hours in _TICK_HOURS if (last - first) / hours <= _TICKS_MAX), _TICK_HOURS[-1])
+        axes.xaxis.set_major_locator(MultipleLocator(step))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _clock(value)))
     axes.tick_params(length=0)
     axes.set_title(title)
 
@@ -217,4 +219,11 @@ def _times(series: Series) -> list[float]:
 
 
 def _moment(time_ms: int) -> float:
-    return float(date2num(dt.datetime.fromtimestamp(time_ms / SECOND_MS, tz=dt.UTC)))
+    """Return a data time as hours since 1970, of which a double is exact enough for a plot."""
+    return time_ms / HOUR_MS
+
+
+def _clock(hours: float) -> str:
+    minutes = round(hours * 60)
+    within = minutes % (DAY_MS // MINUTE_MS)
+    return f"{within // 60:02}:{within % 60:02}"

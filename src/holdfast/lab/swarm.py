@@ -1,9 +1,9 @@
 """Fault plans drawn from a seed, so that many short runs together meet what nobody thought of.
 
 Every draw stays inside what four validators must survive: faults come one after the other, each of one validator or
-venue; those that outlast their window (a lie under the own signature, a lost memory) fall on one and the same validator,
-or two of them could meet at one height. The last third of a run is quiet, so that liveness after healing can be judged.
-Kinds are dealt out in turn over neighbouring seeds, so that none is met by luck only.
+venue; those that outlast their window (a lie under the own signature, a lost memory) fall on one and the same
+validator, or two of them could meet at one height. The last third of a run is quiet, so that liveness after healing can
+be judged. Kinds are dealt out in turn over neighbouring seeds, so that none is met by luck only.
 """
 
 from collections.abc import Sequence

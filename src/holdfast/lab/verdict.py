@@ -7,7 +7,6 @@ from holdfast.lab.replay_settings import show_time
 from holdfast.primitives.units import USDC_ATOMS
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """Every figure of a run. Counts and `*_atoms` are integers."""
@@ -64,9 +63,11 @@ class Verdict:
         for asset, money in self.conservation.items():
             if money["difference_atoms"]:
                 found.append(f"{asset} is not conserved: {money['difference_atoms']} atoms differ")
-        for validator in self.validators:
-            if str(validator["status"]).startswith("halted"):
-                found.append(f"{validator['name']} halted at height {validator['height']}")
+        found.extend(
+            f"{validator['name']} {validator['status']} (height {validator['height']})"
+            for validator in self.validators
+            if str(validator["status"]).startswith("halted")
+        )
         return tuple(found)
 
     @property

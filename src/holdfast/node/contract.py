@@ -103,7 +103,7 @@ class CheckedApplication:
         self,
         inner: Application,
         *,
-        fingerprint: Callable[[], bytes] | None = None,
+        fingerprint: Callable[[], object] | None = None,
         drop_caches: Callable[[], None] | None = None,
         rotate: tuple[int, int] | None = None,
         validator_index: int = 0,
@@ -111,7 +111,7 @@ class CheckedApplication:
     ) -> None:
         """Wrap an application.
 
-        `fingerprint` digests all that only a commit may change; `drop_caches` forgets speculative results, so that the
+        `fingerprint` returns something that is equal as long as all that only a commit may change is; `drop_caches` forgets speculative results, so that the
         next call computes afresh. Without them the checks that need them are left out.
         """
         self.inner = inner
@@ -123,7 +123,7 @@ class CheckedApplication:
         self._prepared = prepared or PreparedBlocks()
         self._last = inner.info()
         self._has_genesis = self._last.height > 0
-        self._baseline: bytes | None = None
+        self._baseline: object | None = None
         self._suspects: list[str] = []
         self._accepted: set[bytes] = set()
         self._finalized: tuple[BlockRequest, FinalizeResponse] | None = None

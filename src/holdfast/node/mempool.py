@@ -30,9 +30,13 @@ class Mempool:
         """Return how many transactions wait."""
         return len(self._waiting)
 
-    def knows(self, tx_hash: bytes) -> bool:
-        """Tell whether a transaction waits or was in a recent block."""
-        return tx_hash in self._waiting or any(tx_hash in included for included in self._recent)
+    def is_waiting(self, tx_hash: bytes) -> bool:
+        """Tell whether a transaction waits."""
+        return tx_hash in self._waiting
+
+    def was_included(self, tx_hash: bytes) -> bool:
+        """Tell whether a transaction was in one of the last blocks."""
+        return any(tx_hash in included for included in self._recent)
 
     def has_room(self, tx: bytes) -> bool:
         """Tell whether a transaction of its size fits."""

@@ -180,8 +180,9 @@ class Replica:
         """Offer a transaction to the mempool and, if it is taken, to the peers."""
         if self.halt_reason or not self._is_up:
             return CheckTxResponse(Code.MEMPOOL_FULL, "this replica takes no transactions now")
+        waiting = len(self._mempool)
         answer = self._take_tx(tx)
-        if answer.code == Code.OK:
+        if len(self._mempool) > waiting:
             if not self._outgoing:
                 self._env.set_timer("gossip", self._env.config.gossip_delay_ms, 0)
             self._outgoing.append(tx)
@@ -240,6 +241,7 @@ class Replica:
         """Commit what this replica's own rounds decided; its precommits were verified whole."""
         self._commit(decision)
         self._chain.trust_extensions(decision.stored.votes)
+        self._env.network.broadcast(encode_message(self._rounds.notice()))
 
     def _commit(self, decision: Decision) -> None:
         self._chain.execute(decision.block, decision.block_hash, decision.stored)
@@ -248,7 +250,6 @@ class Replica:
         self._evidence.drop(proven, self._chain.oldest_evidence_height())
         self._env.counters["blocks_committed"] += 1
         self._open_height()
-        self._env.network.broadcast(encode_message(self._rounds.notice()))
         self._catchup.on_tip_changed()
         for sender, messages in self._early.items():
             self._inbox.extend((sender, message) for message in messages)
@@ -346,7 +347,7 @@ class Replica:
             if len(kept) < EARLY_MESSAGES_MAX:
                 kept.append(message)
         elif height > self._rounds.height + 1:
-            self._env.network.send(sender, encode_message(self._catchup.status(wants_reply=True)))
+            self._catchup.hint(sender, height - 1)
 
     def _take_status(self, sender: int, message: StatusMessage) -> None:
         if message.wants_reply or message.height < self.height:
@@ -362,8 +363,10 @@ class Replica:
 
     def _take_tx(self, tx: bytes) -> CheckTxResponse:
         tx_hash = sha256(tx)
-        if self._mempool.knows(tx_hash):
-            return CheckTxResponse(Code.NONCE_USED, "this transaction is known already")
+        if self._mempool.is_waiting(tx_hash):
+            return CheckTxResponse(Code.OK, "this transaction waits already")
+        if self._mempool.was_included(tx_hash):
+            return CheckTxResponse(Code.NONCE_USED, "this transaction was in a recent block")
         if not self._mempool.has_room(tx):
             self._env.count("mempool_full", size=len(tx))
             return CheckTxResponse(Code.MEMPOOL_FULL, "the transaction is too large, or too many wait")

@@ -76,6 +76,11 @@ class CatchUp:
         self._peers[peer] = PeerHeight(height, known.first if first is None else first, known.failures)
         self.consider()
 
+    def hint(self, peer: int, height: int) -> None:
+        """Take a peer's message from a later height as its word that it has the heights before."""
+        if height > self._peers.get(peer, PeerHeight(0, 1)).height:
+            self.note(peer, height)
+
     def consider(self) -> None:
         """Ask for blocks where a peer has more; wait a little where it is one block, which may be under way."""
         if self.is_paused or self._request is not None:

@@ -7,6 +7,7 @@ is at the tip or behind it, and the store has what it lacks.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from holdfast.consensus.commit import (
     check_extension,
@@ -46,11 +47,13 @@ from holdfast.node.replica_rules import (
     request_of,
 )
 from holdfast.node.replica_tip import CHAIN_FILE, RESTORING_FILE, Tip, genesis_tip, load_tip, save_tip, sets_after
-from holdfast.node.wal import DamagedFileError
+from holdfast.node.wal import DamagedFileError, drop_log, drop_logs_below
+from holdfast.primitives.check import ensure
 from holdfast.primitives.codec import encode
 from holdfast.primitives.crypto import sha256
 
-_VERDICTS_MAX = 256
+_VERDICTS_MAX: Final = 256
+_APP_HASHES_MAX: Final = 65_536
 
 
 class Chain:
@@ -86,6 +89,7 @@ class Chain:
             raise HaltError(f"the application is at height {info.height}, ahead of the chain at {self.tip.height}")
         if info.height == 0:
             self.init_chain()
+        drop_logs_below(self._env.disk, self.tip.height + 1)
         self._replay(info.height)
         while self.store.last > self.tip.height:
             self._execute_stored()
@@ -240,9 +244,9 @@ class Chain:
         self.last_votes = {vote.validator_index: vote for vote in stored.votes}
         self._sound_extensions.clear()
         self._verdicts.clear()
-        self._app_hashes[height] = tip.app_hash
-        # What may still become evidence stays, whatever the application says.
+        self._remember(height, tip.app_hash)
         self.store.prune(retain_height)
+        drop_log(self._env.disk, height)
 
     def _tip_after(self, block: Block, block_hash: bytes, response: FinalizeResponse) -> Tip:
         if len(response.tx_results) != len(block.txs):
@@ -278,8 +282,15 @@ class Chain:
         known = self._app_hashes.get(height)
         if known is None and self.store.first <= height + 1 <= self.store.last:
             stored = self.store.load(height + 1)
-            known = None if stored is None else decode_block(stored.data).header.app_hash
+            if stored is not None:
+                known = decode_block(stored.data).header.app_hash
+                self._remember(height, known)
         return known
+
+    def _remember(self, height: int, app_hash: bytes) -> None:
+        self._app_hashes[height] = app_hash
+        if len(self._app_hashes) > _APP_HASHES_MAX:
+            self._app_hashes.pop(next(iter(self._app_hashes)))
 
     def block_hash_at(self, height: int) -> bytes | None:
         """Return the hash of a kept block."""
@@ -292,14 +303,18 @@ class Chain:
 
     # Parts of requests
 
+    @property
+    def can_propose(self) -> bool:
+        """Tell whether the precommits that the next block must carry are here; a damaged store may lack them."""
+        return self.tip.height == 0 or bool(self.last_votes)
+
     def _last_round(self) -> int:
         return next(iter(self.last_votes.values())).round if self.last_votes else -1
 
     def _last_commit(self) -> Commit:
         if self.tip.height == 0:
             return NO_COMMIT
-        if not self.last_votes:
-            raise HaltError(f"the precommits of height {self.tip.height} are missing")
+        ensure(self.can_propose, "who proposes has the precommits of the last height")
         return make_commit(tuple(self.last_votes.values()))
 
     def _verified_entries(self, commit: Commit) -> frozenset[CommitSignature]:

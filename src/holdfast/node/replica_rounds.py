@@ -54,6 +54,7 @@ from holdfast.primitives.codec import encode
 from holdfast.primitives.crypto import verify
 from holdfast.primitives.reject import Malformed
 
+_NOTICE_ROUNDS: Final = 4
 _BLOCKS_MAX: Final = limits.ROUNDS_AHEAD_MAX + limits.ROUNDS_BEHIND_MAX + 4
 
 
@@ -94,6 +95,7 @@ class Rounds:
         self._events: deque[Event] = deque()
         self._draining = False
         self._blocks: dict[bytes, KnownBlock] = {}
+        self._proofs: dict[tuple[int, bytes], tuple[Vote, ...]] = {}
         # Short transactions may double in size by their framing.
         overhead = limits.COMMIT_BYTES_MAX + limits.EVIDENCE_BYTES_MAX + 1024
         self._block_bytes_max = min(2 * env.chain.block_tx_bytes_max + overhead, limits.BLOCK_BYTES_MAX)
@@ -114,6 +116,7 @@ class Rounds:
             self._last_votes = no_votes(self._chain.tip.last_validators)
         self._events.clear()
         self._blocks.clear()
+        self._proofs.clear()
         self.state = self._fresh_state()
         self._voice = Voice(self._env, self.height)
         self._resume()
@@ -204,6 +207,7 @@ class Rounds:
         fault = check_polka(validators, domains, polka, proposal.pol_round, proposal.block_hash, proposal.height)
         if fault is not None:
             return False
+        self._proofs[proposal.pol_round, proposal.block_hash] = polka
         self._events.append(PolkaProven(proposal.pol_round, proposal.block_hash))
         self._events.extend(map(VoteReceived, polka))
         return True
@@ -252,7 +256,7 @@ class Rounds:
 
     def notice(self) -> CommitNotice:
         """Return what peers should compare of the height before."""
-        votes = self._last_votes.all_votes(2)[:NOTICE_VOTES_MAX]
+        votes = self._last_votes.all_votes(_NOTICE_ROUNDS)[:NOTICE_VOTES_MAX]
         return CommitNotice(self._chain.tip.height, tuple(map(bare, votes)))
 
     def rebroadcast(self) -> None:
@@ -330,15 +334,17 @@ class Rounds:
                 )
 
     def _perform_evidence(self, evidence: Evidence) -> None:
+        vote = evidence.first
+        if (vote.height, vote.validator_index) in self._chain.tip.proven:
+            return
         if self._evidence.add(evidence.first, evidence.second):
-            vote = evidence.first
             self._env.count("equivocation_found", height=vote.height, by=vote.validator_index, kind=vote.kind.name)
 
     def _set_timer(self, timer: SetTimer) -> None:
         self._env.set_timer("step", timer.delay_ms, self.height, timer.waiting, timer.round)
 
     def _make_value(self, round_number: int) -> None:
-        if not self._may_sign(self.height):
+        if not self._may_sign(self.height) or not self._chain.can_propose:
             return
         held = self._voice.find_proposal(round_number)
         if held is not None:
@@ -362,11 +368,14 @@ class Rounds:
         self._queue_proposal(proposal)
 
     def _send_proposal(self, proposal: Proposal) -> None:
-        polka: tuple[Vote, ...] = ()
-        if proposal.pol_round != NO_ROUND:
-            polka = self.state.votes.votes_for(VoteKind.PREVOTE, proposal.pol_round, proposal.block_hash)
+        polka = self._polka(proposal.pol_round, proposal.block_hash)
         data = self._blocks[proposal.block_hash].data
         self._env.network.broadcast(encode_message(ProposalMessage(proposal, data, polka)))
+
+    def _polka(self, round_number: int, block_hash: bytes) -> tuple[Vote, ...]:
+        """Return the prevotes that prove a polka: those counted here, or those that a proposer showed."""
+        counted = self.state.votes.votes_for(VoteKind.PREVOTE, round_number, block_hash)
+        return self._proofs.get((round_number, block_hash), counted)
 
     def _cast(self, effect: CastVote) -> None:
         if self.state.own_index == -1 or not self._may_sign(self.height):
@@ -374,7 +383,7 @@ class Rounds:
         known = self._blocks.get(effect.block_hash)
         # A vote for a block is after that block, so that the median of such votes is, too.
         not_before_ms = (known.block.header.time_ms if known is not None else self._chain.tip.time_ms) + 1
-        polka = self.state.votes.votes_for(VoteKind.PREVOTE, effect.round, effect.block_hash)
+        polka = self._polka(effect.round, effect.block_hash)
         vote = self._voice.vote(effect, not_before_ms, known.data if known is not None else None, polka)
         self._env.network.broadcast(encode_message(vote))
         self._events.append(VoteReceived(vote))

@@ -20,7 +20,7 @@ from holdfast.consensus.messages import (
     vote_sign_bytes,
 )
 from holdfast.node.replica_env import Environment, HaltError
-from holdfast.node.wal import DamagedFileError, Signed, SignLog, drop_logs_below
+from holdfast.node.wal import DamagedFileError, Signed, SignLog
 
 _NO_SIGNATURE: Final = bytes(limits.SIGNATURE_BYTES)
 
@@ -29,10 +29,9 @@ class Voice:
     """What this validator signs at one height."""
 
     def __init__(self, env: Environment, height: int) -> None:
-        """Read what was signed at the height, and forget the heights below it."""
+        """Read what was signed at the height."""
         self._env = env
         self._height = height
-        drop_logs_below(env.disk, height)
         try:
             self._log = SignLog(env.disk, height)
         except DamagedFileError as error:

@@ -4,7 +4,7 @@ Only the app hash is trusted. Every chunk is checked against the list of hashes 
 snapshot's hash, and the restored rows' root against the app hash before anything of it is used.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from holdfast.node.application import ChunkVerdict, OfferVerdict, SnapshotInfo
@@ -12,14 +12,18 @@ from holdfast.primitives import codec
 from holdfast.primitives.codec import Record
 from holdfast.primitives.crypto import sha256
 from holdfast.primitives.reject import Malformed
+from holdfast.protocol.chain import CLOCK
 from holdfast.protocol.rebuild import restore
 from holdfast.protocol.schema import TABLES
 from holdfast.state.store import State
+from holdfast.state.table import VALUE_BYTES_MAX
 
 FORMAT: Final = 1
 CHUNK_BYTES: Final = 256 * 1024
 CHUNKS_MAX: Final = 4_096
 SNAPSHOTS_KEPT: Final = 2
+
+_KEY_BYTES: Final = {table.tag: table.key_bytes for table in TABLES if table.tag is not None}
 
 
 class Chunk(Record):
@@ -34,7 +38,9 @@ class Metadata(Record):
     hashes: tuple[bytes, ...]
 
 
-_CHUNKS: Final = codec.Decoder(Chunk, max_bytes=CHUNK_BYTES + 128 * 1024, max_depth=4, max_items=2**20)
+# A chunk is full with the row that passes its size, which is at most as long as a table's values may be.
+_CHUNK_BYTES_MAX: Final = CHUNK_BYTES + 2 * VALUE_BYTES_MAX
+_CHUNKS: Final = codec.Decoder(Chunk, max_bytes=_CHUNK_BYTES_MAX, max_depth=4, max_items=2**20)
 _METADATA: Final = codec.Decoder(Metadata, max_bytes=CHUNKS_MAX * 40, max_depth=3, max_items=CHUNKS_MAX + 2)
 
 
@@ -76,6 +82,8 @@ class Restoring:
 
     def take(self, index: int, chunk: bytes) -> ChunkVerdict:
         """Take the next chunk; anything but the promised bytes is asked for again."""
+        if len(chunk) > _CHUNK_BYTES_MAX:
+            return ChunkVerdict.REJECT_SNAPSHOT
         if index != len(self._chunks) or index >= len(self._hashes) or sha256(chunk) != self._hashes[index]:
             return ChunkVerdict.RETRY
         self._chunks.append(chunk)
@@ -90,13 +98,25 @@ class Restoring:
         """Return the restored state, or None where its root is not the trusted one."""
         state = State(TABLES)
         try:
-            state.load(row for chunk in self._chunks for row in _CHUNKS.decode(chunk).rows)
+            state.load(self._read_rows())
         except Malformed:
             return None
-        if state.root != self.app_hash:
+        clock = state.draft()[CLOCK].get(0)
+        if state.root != self.app_hash or clock is None or clock.height != self.height:
             return None
         index_state(state)
         return state
+
+
+    def _read_rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows, whose keys have the form and the order that `State.export` gives them."""
+        before = b""
+        for chunk in self._chunks:
+            for key, value in _CHUNKS.decode(chunk).rows:
+                if key <= before or len(key) != _KEY_BYTES.get(key[0]):
+                    raise Malformed("a row that no state holds, or out of order")
+                before = key
+                yield key, value
 
 
 def read_offer(info: SnapshotInfo, app_hash: bytes) -> Restoring | OfferVerdict:

@@ -1,10 +1,9 @@
 """The application's store: one durable record a block, and now and then the whole state in its place.
 
-Every record carries its length and a checksum. What is torn at the end of the log was never acknowledged and is left
-out; anything else that does not check is reported, never used.
+Every record carries its length and two checksums, of the length and of the body. What is torn at the end of the log was
+never acknowledged and is cut off when the store opens; anything else that does not check is reported, never used.
 """
 
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from holdfast.node.ports import Disk
@@ -15,8 +14,10 @@ from holdfast.primitives.crypto import sha256
 BASE_FILE: Final = "state-base"
 LOG_FILE: Final = "state-log"
 BASE_EVERY: Final = 64
-_CHECK_BYTES: Final = 8
 _LENGTH_BYTES: Final = 4
+_LENGTH_CHECK_BYTES: Final = 4
+_BODY_CHECK_BYTES: Final = 8
+_HEAD_BYTES: Final = _LENGTH_BYTES + _LENGTH_CHECK_BYTES + _BODY_CHECK_BYTES
 _BYTES_MAX: Final = 2**31
 
 
@@ -59,12 +60,22 @@ class StateStore:
         base = self._disk.read(BASE_FILE)
         if not base:
             return None
-        saved = next(_read_records(base, BASE_FILE, may_be_torn=False))
-        rows = {key: value for key, value in saved.rows if value is not None}
-        height, app_hash = saved.height, saved.app_hash
-        for record in _read_records(self._disk.read(LOG_FILE), LOG_FILE, may_be_torn=True):
+        saved, whole = _read_records(base, BASE_FILE)
+        if len(saved) != 1 or whole != len(base):
+            raise _damage(BASE_FILE, whole)
+        rows = {key: value for key, value in saved[0].rows if value is not None}
+        height, app_hash = saved[0].height, saved[0].app_hash
+        log = self._disk.read(LOG_FILE)
+        records, whole = _read_records(log, LOG_FILE)
+        if whole < len(log):
+            # What is appended next must follow a whole record.
+            self._disk.replace(LOG_FILE, log[:whole])
+        # A crash between a new base and the removal of its log leaves records that the base already holds.
+        for record in records:
             if record.height <= height:
                 continue
+            if record.height != height + 1:
+                raise _damage(LOG_FILE, 0)
             for key, value in record.rows:
                 if value is None:
                     rows.pop(key, None)
@@ -93,21 +104,31 @@ class StateStore:
 
 def _frame(saved: Saved) -> bytes:
     body = codec.encode(saved)
-    return len(body).to_bytes(_LENGTH_BYTES, "big") + sha256(body)[:_CHECK_BYTES] + body
+    length = len(body).to_bytes(_LENGTH_BYTES, "big")
+    return length + sha256(length)[:_LENGTH_CHECK_BYTES] + sha256(body)[:_BODY_CHECK_BYTES] + body
 
 
-def _read_records(data: bytes, name: str, *, may_be_torn: bool) -> Iterator[Saved]:
+def _read_records(data: bytes, name: str) -> tuple[list[Saved], int]:
+    """Return the whole records at the start of a file, and where they end; what follows is the torn end of a write."""
+    records: list[Saved] = []
     start = 0
-    head = _LENGTH_BYTES + _CHECK_BYTES
-    while start < len(data):
-        length = int.from_bytes(data[start : start + _LENGTH_BYTES], "big")
-        body = data[start + head : start + head + length]
-        is_whole = len(data) >= start + head + length
-        if not is_whole or sha256(body)[:_CHECK_BYTES] != data[start + _LENGTH_BYTES : start + head]:
-            is_last = not is_whole or start + head + length == len(data)
-            if may_be_torn and is_last:
-                return
-            message = f"{name}: a damaged record at byte {start}; restore from a backup or let the peers resync it"
-            raise StoreError(message)
-        yield _DECODER.decode(body)
-        start += head + length
+    while len(data) - start >= _HEAD_BYTES and any(data[start : start + _HEAD_BYTES]):
+        head = data[start : start + _HEAD_BYTES]
+        length = head[:_LENGTH_BYTES]
+        if sha256(length)[:_LENGTH_CHECK_BYTES] != head[_LENGTH_BYTES:-_BODY_CHECK_BYTES]:
+            raise _damage(name, start)
+        end = start + _HEAD_BYTES + int.from_bytes(length, "big")
+        body = data[start + _HEAD_BYTES : end]
+        if end > len(data):
+            break
+        if sha256(body)[:_BODY_CHECK_BYTES] != head[-_BODY_CHECK_BYTES:]:
+            if end == len(data):
+                break
+            raise _damage(name, start)
+        records.append(_DECODER.decode(body))
+        start = end
+    return records, start
+
+
+def _damage(name: str, start: int) -> StoreError:
+    return StoreError(f"{name}: damaged at byte {start}; restore a backup, or delete the store and let peers resync it")

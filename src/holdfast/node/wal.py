@@ -94,7 +94,7 @@ class SignLog:
     def __init__(self, disk: Disk, height: int) -> None:
         """Read what the log holds, and cut off what a crash left half written."""
         self._disk = disk
-        self._name = f"{_PREFIX}{height:016d}"
+        self._name = _name(height)
         data = disk.read(self._name)
         frames = read_frames(self._name, data)
         if frames.sound_bytes < len(data):
@@ -142,11 +142,20 @@ class SignLog:
         self._disk.sync(self._name)
 
 
+def drop_log(disk: Disk, height: int) -> None:
+    """Delete the log of a height that is committed."""
+    disk.delete(_name(height))
+
+
 def drop_logs_below(disk: Disk, height: int) -> None:
-    """Delete the logs of heights that are committed."""
+    """Delete the logs of all heights that are committed."""
     for name in disk.names():
         if name.startswith(_PREFIX) and int(name.removeprefix(_PREFIX)) < height:
             disk.delete(name)
+
+
+def _name(height: int) -> str:
+    return f"{_PREFIX}{height:016d}"
 
 
 def _parse(name: str, payloads: tuple[bytes, ...]) -> Signed:

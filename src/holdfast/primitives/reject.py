@@ -28,9 +28,6 @@ class Code(IntEnum):
     SESSION_EXPIRED = 1009
     SCOPE_MISSING = 1010
     MEMPOOL_FULL = 1011
-    ORACLE_COMMIT_INVALID = 1012
-    BUNDLE_EMPTY = 1013
-    BUNDLE_NOT_ALLOWED = 1014
     UNSUPPORTED_HERE = 1015
 
     # 2000s: accounts
@@ -80,8 +77,6 @@ class Code(IntEnum):
     FOK_NOT_FILLED = 6011
     ORDER_UNKNOWN = 6012
     ORDER_NOT_YOURS = 6013
-    SELF_TRADE = 6014
-    QUOTES_FULL = 6015
     ORDER_FLAGS_CONFLICT = 6016
     AMEND_NO_CHANGE = 6017
     PROTECTION_INVALID = 6018
@@ -92,7 +87,6 @@ class Code(IntEnum):
     MARGIN_INITIAL_SHORT = 7001
     CASH_SHORT = 7002
     LOTS_TOO_MANY = 7003
-    ROW_EXPOSURE_TOO_LARGE = 7004
 
     # 8000s: liquidation
     ACCOUNT_IN_LIQUIDATION = 8001
@@ -101,7 +95,6 @@ class Code(IntEnum):
     AUCTION_INCENTIVE_LOW = 8004
     FRACTION_INVALID = 8005
     BIDDER_IS_SELLER = 8006
-    BID_TOO_SMALL = 8007
 
 
 class Malformed(Exception):  # noqa: N818 -- the name of the family in the error model

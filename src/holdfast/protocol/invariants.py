@@ -133,10 +133,12 @@ def dust_only_grows(draft: Draft, block: BlockContext) -> None:
 
 def orders_are_counted(draft: Draft, block: BlockContext) -> None:
     """Each open order belongs to a live account and stands in a live instrument."""
-    for order_id, order in draft[ORDERS].items():
-        ensure(order.account_id in draft[ACCOUNTS], f"order {order_id} belongs to a live account")
-        ensure(order.instrument_id in draft[INSTRUMENTS], f"order {order_id} stands in a live instrument")
-        ensure(order.lots > 0, f"order {order_id} has something open")
+    orders = draft[ORDERS].items()
+    ensure(all(order.lots > 0 for _, order in orders), "every order has something open")
+    for account_id in dict.fromkeys(order.account_id for _, order in orders):
+        ensure(account_id in draft[ACCOUNTS], f"the orders of account {account_id} belong to a live account")
+    for instrument_id in dict.fromkeys(order.instrument_id for _, order in orders):
+        ensure(instrument_id in draft[INSTRUMENTS], f"the orders in {instrument_id} stand in a live instrument")
 
 
 def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
@@ -155,7 +157,7 @@ def indices_equal_primary(draft: Draft, block: BlockContext) -> None:
     shadow = draft.shadow()
     rebuild(shadow)
     for table in DERIVED:
-        ensure(dict(draft[table].items()) == dict(shadow[table].items()), f"the index of {table.name} is fresh")
+        ensure(draft[table].as_dict() == shadow[table].as_dict(), f"the index of {table.name} is fresh")
 
 
 def _is_same(kept: AccountRisk, anew: AccountRisk | None) -> bool:

@@ -22,6 +22,8 @@ class _Absent:
 
 
 _ABSENT: Final = _Absent()
+# (changes of a table, key, what stood there before): what undoes one write
+_Journal = list[tuple[dict[Any, Any], Any, Any]]
 
 
 class Rows(Generic[K, V]):
@@ -52,7 +54,7 @@ class DraftTable(Generic[K, V]):
 
     __slots__ = ("_base", "_changed", "_journal", "_rows", "get_base")
 
-    def __init__(self, rows: Rows[K, V], journal: list[tuple[dict[object, object], object, object]]) -> None:
+    def __init__(self, rows: Rows[K, V], journal: _Journal) -> None:
         """Lay an empty set of changes over committed rows."""
         self._rows = rows
         self._base = rows.by_key
@@ -65,13 +67,14 @@ class DraftTable(Generic[K, V]):
         value = self._changed.get(key, _ABSENT)
         if value is _ABSENT:
             return self._base.get(key)
-        return cast("V | None", value)
+        return value  # type: ignore[return-value] # the marker is gone, and a cast would cost a call a read
 
     def __getitem__(self, key: K) -> V:
         """Return the value at a key that must be there."""
         value = self.get(key)
-        ensure(value is not None, "a row that is read without asking exists")
-        return cast("V", value)
+        if value is None:
+            ensure(condition=False, claim="a row that is read without asking exists")
+        return value  # type: ignore[return-value]
 
     def __contains__(self, key: K) -> bool:
         """Return whether a key has a value."""
@@ -80,13 +83,17 @@ class DraftTable(Generic[K, V]):
     def put(self, key: K, value: V) -> None:
         """Write a value."""
         changed = self._changed
-        self._journal.append((cast("dict[object, object]", changed), key, changed.get(key, _ABSENT)))
+        self._journal.append((changed, key, changed.get(key, _ABSENT)))
         changed[key] = value
+
+    def fill(self, rows: dict[K, V]) -> None:
+        """Write many rows at once, outside of any nested draft: there is no way back but the draft's own end."""
+        self._changed.update(rows)
 
     def delete(self, key: K) -> None:
         """Remove a key that has a value."""
         changed = self._changed
-        self._journal.append((cast("dict[object, object]", changed), key, changed.get(key, _ABSENT)))
+        self._journal.append((changed, key, changed.get(key, _ABSENT)))
         changed[key] = None
 
     def keys(self) -> list[K]:
@@ -108,6 +115,16 @@ class DraftTable(Generic[K, V]):
             return [(key, base[key]) for key in self._rows.ordered]
         return [(key, cast("V", changed[key] if key in changed else base[key])) for key in self.keys()]
 
+    def as_dict(self) -> dict[K, V]:
+        """Return the rows as of now in a dict of their own, in no order."""
+        rows = dict(self._base)
+        for key, value in self._changed.items():  # det-ok: each entry is independent of the others
+            if value is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = value
+        return rows
+
     def changes(self) -> dict[K, V | None]:
         """Return what the draft holds beside the base: None where it deletes."""
         return self._changed
@@ -120,7 +137,7 @@ class Draft(dict[AnyTable, DraftTable[Any, Any]]):
 
     def __init__(self, rows: dict[AnyTable, Rows[Any, Any]]) -> None:
         """Open a draft over committed rows."""
-        self._journal: list[tuple[dict[object, object], object, object]] = []
+        self._journal: _Journal = []
         self._depth = 0
         self._rows = rows
         super().__init__({table: DraftTable(rows[table], self._journal) for table in rows})

@@ -78,6 +78,10 @@ class State:
             for key in rows.ordered:
                 yield table.encode_key(key), table.encode_value(rows.by_key[key])
 
+    def copy_rows(self) -> tuple[dict[Any, Any], ...]:
+        """Return the rows of the root, table by table, in dicts of their own; values are immutable and shared."""
+        return tuple(dict(self._rows[table].by_key) for table in self.tables if table.tag is not None)
+
     def load(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
         """Fill an empty state with exported rows; derived tables are the caller's to rebuild.
 

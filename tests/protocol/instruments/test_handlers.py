@@ -1,6 +1,7 @@
 """Listing and retiring."""
 
 from datetime import UTC, datetime
+
 import pytest
 
 from holdfast.primitives.reject import Code, RejectedError

@@ -19,7 +19,7 @@ LIVE, DEGRADED, SUSPECT, STALE, HALTED = Status
 
 @pytest.fixture
 def draft() -> Draft:
-    state = State([FEEDS, ORACLE_PARAMS])  # type: ignore[list-item]
+    state = State([FEEDS, ORACLE_PARAMS])
     draft = state.draft()
     params.initialise(draft)
     return draft

@@ -136,7 +136,7 @@ def test_action_matrix__each_action__is_allowed_down_to_a_status(action: Action,
     [(Action.INCREASE_RISK, Code.ORACLE_FORBIDS_RISK), (Action.WITHDRAW, Code.ORACLE_FORBIDS_ACTION)],
 )
 def test_check_allowed__no_price__refuses_with_its_code(action: Action, code: Code) -> None:
-    draft = State([FEEDS]).draft()  # type: ignore[list-item]
+    draft = State([FEEDS]).draft()
     with pytest.raises(RejectedError) as refusal:
         rules.check_allowed(draft, 1, action)
     assert refusal.value.code == code

@@ -179,9 +179,7 @@ def test_average__every_other_minute_for_a_day__the_last_25_count_after_24_hours
         assert not world.fixed
     world.step(EXPIRY + DAY_MS, 1)
     last = [30 + 24 * 60 - 2 * back for back in range(1, 26)]
-    assert world.fixed == [
-        SettlementPriceFixed(BTC, EXPIRY, sum((120_000 + minute) * E8 for minute in last) // 25, 25)
-    ]
+    assert world.fixed == [SettlementPriceFixed(BTC, EXPIRY, sum((120_000 + minute) * E8 for minute in last) // 25, 25)]
 
 
 def test_average__fewer_than_25_after_24_hours__waits_for_them() -> None:
@@ -222,7 +220,7 @@ def test_settle__call_put_and_future__pay_their_worth_once_and_empty_the_pot() -
         assert instrument_id not in world.draft[MARKS]
         assert instrument_id not in world.draft[RISK_ROWS]
         assert instrument_id not in world.draft[RISK_ARRAY][0].lines
-    assert not [key for key in world.draft[POSITIONS].keys() if key[1] in (call, put, worthless, future)]
+    assert not [key for key, _ in world.draft[POSITIONS].items() if key[1] in (call, put, worthless, future)]
     assert world.sum_of_cash() == world.total
     assert world.step(EXPIRY + MINUTE_MS, 120_000) == ()
     settled = [event.instrument_id for event in world.events if isinstance(event, InstrumentSettled)]
@@ -279,7 +277,7 @@ def test_settle__any_positions_and_budget__conserves_and_empties_every_pot(
         assert blocks < 200
         assert world.sum_of_cash() == world.total
     assert world.fixed[0].price_e8 == price * E8
-    assert not [key for key in world.draft[BALANCES].keys() if key[0] >= CLEARING_BASE]
+    assert not [key for key, _ in world.draft[BALANCES].items() if key[0] >= CLEARING_BASE]
     assert not world.draft[POSITIONS].keys()
 
 

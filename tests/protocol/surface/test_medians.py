@@ -66,6 +66,16 @@ def test_agreed__liar_with_an_admissible_surface__moves_nothing_out_of_the_hones
         assert part.forward_ratio_e9 <= 1_020_000_000
 
 
+def test_candidates__forward_out_of_all_proportion__does_not_count() -> None:
+    report = make_report()
+    absurd = SurfaceReport(1, -150_000, 800_000, (SliceReport(EXPIRIES[0], 10**17, THETAS[0]),))
+    for price in (1, 10**17, 4 * 10**16, 2 * 10**17):
+        feeds = (FeedReport(1, min(price, 10**17), 0, 5, 0),)
+        found = rules.list_candidates(OracleParams(), 1, [(0, 1, Report(feeds, (absurd,)))])
+        assert len(found) == (price >= 10**17)
+    assert rules.list_candidates(OracleParams(), 1, [(0, 1, report)])
+
+
 def test_agreed__expiry_that_few_report__is_left_out() -> None:
     short = make_report(thetas=THETAS[:2], expiries=EXPIRIES[:2])
     found = agree(make_report(), make_report(), short, short)
@@ -81,38 +91,15 @@ def test_agreed__expiry_that_has_come__is_left_out() -> None:
 
 
 def test_agreed__median_with_arbitrage__is_the_report_nearest_to_all() -> None:
-    # Each is admissible: eta (1 + |rho|) <= 2. The medians, rho -0.8 and eta 1.2, are not.
-    reports = (
-        make_report(rho=-800_000, eta=1_100_000),
-        make_report(rho=-820_000, eta=1_000_000),
-        make_report(rho=-100_000, eta=1_800_000),
-        make_report(rho=-600_000, eta=1_240_000),
-        make_report(rho=-810_000, eta=1_105_000),
-    )
-    voted = [(index, 1, report) for index, report in enumerate(reports)]
-    candidates = rules.list_candidates(OracleParams(), 1, voted)
-    assert len(candidates) == 5
-    weighted = [candidate._replace(power=3 if candidate.validator in (2, 0) else 1) for candidate in candidates]
-    for given_candidates in (candidates, weighted):
-        found = rules.compute_agreed(given_candidates, sum(c.power for c in given_candidates), NOW)
-        assert found is not None
-        if found.is_fallback:
-            assert (found.rho_ppm, found.eta_ppm) in [(c.rho_ppm, c.eta_ppm) for c in candidates]
-        assert rules.is_admissible(found.rho_ppm, found.eta_ppm, [part.theta_e12 for part in found.slices])
-    three = [reports[0], reports[2], make_report(rho=-790_000, eta=1_115_000)]
-    found = agree(*three)
+    # Each is admissible, eta (1 + |rho|) <= 2; their medians, rho -0.44 and eta 1.505, are not.
+    skews = ((-900_000, 1_050_000), (-880_000, 1_060_000), (0, 1_950_000), (20_000, 1_940_000))
+    assert not rules.is_admissible(-440_000, 1_500_000, list(THETAS))
+    found = agree(*(make_report(rho=rho, eta=eta) for rho, eta in skews))
     assert found is not None
-    assert not rules.is_admissible(-790_000, 1_120_000, list(THETAS))
-    assert not found.is_fallback
-    crossing = (
-        Candidate(0, 1, -900_000, 1_050_000, {EXPIRIES[0]: (10**9, 5)}),
-        Candidate(1, 1, -850_000, 1_070_000, {EXPIRIES[0]: (10**9, 5)}),
-        Candidate(2, 1, 0, 1_900_000, {EXPIRIES[0]: (10**9, 5)}),
-    )
-    assert not rules.is_admissible(-850_000, 1_090_000, [5])
-    skewed = [*crossing[:2], crossing[2], Candidate(3, 1, -840_000, 1_086_000, {EXPIRIES[0]: (10**9, 5)})]
-    fallback = rules.compute_agreed(skewed, 4, NOW)
-    assert fallback is not None
+    assert found.is_fallback
+    distances = [sum(abs(rho - r) + abs(eta - e) for r, e in skews) for rho, eta in skews]
+    assert (found.rho_ppm, found.eta_ppm) == skews[distances.index(min(distances))]
+    assert [part.theta_e12 for part in found.slices] == list(THETAS)
 
 
 def test_agreed__medians_over_different_reports_cross__falls_back_to_a_whole_report() -> None:

@@ -92,7 +92,9 @@ class Agent:
         """Return how many lots a notional in dollars is worth, at least one."""
         return max(1, dollars * USDC_ATOMS // max(1, market.index_atoms(contract.underlying)))
 
-    def take(self, market: Market, contract: Contract, side: int, lots: int, *, reduce_only: bool = False) -> Command | None:
+    def take(
+        self, market: Market, contract: Contract, side: int, lots: int, *, reduce_only: bool = False
+    ) -> Command | None:
         """Return an order that takes from the best price of the other side and never rests, None where nobody is."""
         best = market.best(contract, 1 - side)
         if best is None or lots <= 0:

@@ -1,7 +1,6 @@
 """Churners: orders that are changed and taken back, and those that the exchange must refuse."""
 
-from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from holdfast.lab.agents.agent import BUY, FOK, SELL, Agent, Deposits, usdc
 from holdfast.lab.agents.market import UNDERLYINGS, Contract, Market
@@ -14,7 +13,11 @@ from holdfast.protocol.limits import ORDER_LOTS_MAX
 from holdfast.protocol.messages import Bundle, Command
 from holdfast.protocol.trading.messages import AmendOrder, CancelAll, CancelOrder, PlaceOrder
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 OPEN_ORDERS_MAX = 6
+SPREAD_TICKS_MIN = 10
 
 
 class Churner(Agent):
@@ -76,7 +79,7 @@ class Churner(Agent):
     def _spread(self, market: Market, option: Contract) -> Command | None:
         """Buy and sell the same contract around the mark in one bundle: both rest, or neither."""
         mark = market.mark_atoms(option) // option.tick_atoms
-        if mark < 10 or len(self._open(market)) >= OPEN_ORDERS_MAX:
+        if mark < SPREAD_TICKS_MIN or len(self._open(market)) >= OPEN_ORDERS_MAX:
             return None
         legs = (
             PlaceOrder(option.id, BUY, mark * 3 // 4, 1, post_only=True),

@@ -9,6 +9,8 @@ from holdfast.protocol.ledger.state import BALANCES, BTC, ETH
 from holdfast.protocol.messages import Command
 from holdfast.protocol.trading.messages import PlaceOrder
 
+# Of so many hedgers in a row the last is long.
+KINDS = 4
 LOTS_PER_COIN = {BTC: 100, ETH: 10}
 TURN_LOTS = {BTC: 40, ETH: 80}
 
@@ -22,7 +24,7 @@ class Hedger(Agent):
     def __init__(self, seed: int, index: int, rank: int) -> None:
         """Choose the side, the hedge ratio and the margin target."""
         super().__init__(seed, index, rank)
-        self.is_long = rank % 4 == 3
+        self.is_long = rank % KINDS == KINDS - 1
         self.underlying = ETH if rank % 2 else BTC
         self._hedge_ppm = self.between(400_000, 1_000_000)
         self._target_ppm = self.between(1_600_000, 2_400_000)
@@ -30,10 +32,9 @@ class Hedger(Agent):
     def fund(self) -> Deposits:
         """Return coins; for those who are long, every kind of collateral in turn."""
         dollars = self.between(20, 120) * 1_000
-        if self.rank % 4 == 3:
-            return ((usdt(dollars), usdc(dollars // 10)), (btc(dollars // 1_000), usdc(dollars // 10)), (usdc(dollars),))[
-                self.rank // 4 % 3
-            ]
+        if self.rank % KINDS == KINDS - 1:
+            spare = usdc(dollars // 10)
+            return ((usdt(dollars), spare), (btc(dollars // 1_000), spare), (usdc(dollars),))[self.rank // KINDS % 3]
         coins = btc(self.between(30, 400)) if self.rank % 2 == 0 else eth(self.between(80, 900))
         return coins, usdc(self.between(2, 10) * 1_000)
 

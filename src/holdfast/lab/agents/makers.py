@@ -36,7 +36,10 @@ class Maker(Agent):
         super().__init__(seed, index, rank)
         self._quoted: dict[int, tuple[int, int]] = {}  # contract -> (mark when quoted, height)
         self._fled_height = 0
-        self._size = {underlying: self.between(40, 90) if underlying == BTC else self.between(80, 180) for underlying in UNDERLYINGS}
+        self._size = {
+            underlying: self.between(40, 90) if underlying == BTC else self.between(80, 180)
+            for underlying in UNDERLYINGS
+        }
         self._width_ppm = self.between(900_000, 1_500_000)
 
     def fund(self) -> Deposits:
@@ -79,7 +82,8 @@ class Maker(Agent):
         share_ppm = HALF_FUTURE_PPM if contract.kind == Kind.FUTURE else HALF_INDEX_PPM
         own = 0 if contract.kind == Kind.FUTURE else market.mark_atoms(contract) * HALF_MARK_PPM // PPM
         half = market.index_atoms(contract.underlying) * share_ppm // PPM + own
-        widened = half + half * min(market.moves_ppm[contract.underlying], WIDENING_MAX * CALM_MOVE_PPM) // CALM_MOVE_PPM
+        move_ppm = min(market.moves_ppm[contract.underlying], WIDENING_MAX * CALM_MOVE_PPM)
+        widened = half + half * move_ppm // CALM_MOVE_PPM
         return max(contract.tick_atoms, widened * self._width_ppm // PPM)
 
     def _quote(self, market: Market, contract: Contract) -> Quote:

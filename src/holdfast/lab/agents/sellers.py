@@ -15,6 +15,7 @@ OPEN_ORDERS_MAX = 3
 STEP_PPM = 150_000
 # Every third seller buys back when its equity comes this near to maintenance.
 FEAR_PPM = 1_250_000
+PUT_PERCENT = 60
 LIFE_MIN_MS = 2 * HOUR_MS
 
 
@@ -48,7 +49,7 @@ class Seller(Agent):
         if room <= 0 or not market.index_atoms(underlying):
             return []
         # The two legs take turns, so that a strangle stays about even.
-        kind = Kind.PUT if self.between(0, 9) < 6 else Kind.CALL
+        kind = Kind.PUT if self.between(0, 99) < PUT_PERCENT else Kind.CALL
         option = self._choose(market, underlying, kind)
         if option is None:
             return []

@@ -100,9 +100,13 @@ def count_sessions(draft: Draft, account_id: int) -> int:
 
 def rebuild(draft: Draft) -> None:
     """Rebuild the index of owners. The exchange's own accounts have none."""
-    for account_id, account in draft[ACCOUNTS].items():
-        if account_id >= FIRST_USER_ACCOUNT and not account.parent_id:
-            draft[OWNERS].put(account.owner_key, account_id)
+    draft[OWNERS].fill(
+        {
+            account.owner_key: account_id
+            for account_id, account in draft[ACCOUNTS].items()
+            if account_id >= FIRST_USER_ACCOUNT and not account.parent_id
+        }
+    )
 
 
 def _count_sessions(draft: Draft, account_id: int, account: Account, change: int) -> None:

@@ -104,15 +104,15 @@ def rebuild(draft: Draft) -> None:
     """Rebuild every index from the orders."""
     sides: dict[tuple[int, int], list[Entry]] = {}
     owned: dict[int, list[int]] = {}
+    quotes: dict[tuple[int, int], int] = {}
     for order_id, order in draft[ORDERS].items():
         sides.setdefault((order.instrument_id, order.side), []).append(_entry(order_id, order))
         owned.setdefault(order.account_id, []).append(order_id)
         if order.flags & FLAG_QUOTE:
-            draft[QUOTES].put(_quote_key(order), order_id)
-    for key, entries in sorted(sides.items()):
-        draft[SIDES].put(key, tuple(sorted(entries)))
-    for account_id, ids in sorted(owned.items()):
-        draft[OPEN_ORDERS].put(account_id, tuple(ids))
+            quotes[_quote_key(order)] = order_id
+    draft[SIDES].fill({key: tuple(sorted(sides[key])) for key in sides})
+    draft[OPEN_ORDERS].fill({account_id: tuple(owned[account_id]) for account_id in owned})
+    draft[QUOTES].fill(quotes)
 
 
 def _entry(order_id: int, order: Order) -> Entry:

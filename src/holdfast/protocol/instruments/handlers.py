@@ -65,8 +65,13 @@ def set_halted(draft: Draft, instrument_id: int, *, is_halted: bool) -> tuple[Re
 
 def rebuild(draft: Draft) -> None:
     """Rebuild the indices from the instruments."""
+    names: dict[str, int] = {}
+    series: dict[tuple[int, int], list[int]] = {}
     for instrument_id, instrument in draft[INSTRUMENTS].items():
-        _index(draft, instrument_id, instrument)
+        names[instrument.name] = instrument_id
+        series.setdefault((instrument.underlying, instrument.expiry_ms), []).append(instrument_id)
+    draft[NAMES].fill(names)
+    draft[SERIES].fill({key: tuple(series[key]) for key in series})
 
 
 def _list_wanted(

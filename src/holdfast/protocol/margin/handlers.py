@@ -12,6 +12,7 @@ from holdfast.protocol.collateral.params import COINS, COLLATERAL
 from holdfast.protocol.instruments.state import INSTRUMENTS, Instrument
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import BALANCES, USDC
+from holdfast.protocol.limits import ACCOUNT_LOTS_MAX
 from holdfast.protocol.margin import rules
 from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSE_INDEX
 from holdfast.protocol.margin.rules.matrix import compute_collateral_stress
@@ -23,7 +24,10 @@ from holdfast.protocol.margin.state import (
     RISK_MATRIX,
     AccountRisk,
     DayStart,
+    OrderChange,
+    PositionChange,
     Requirement,
+    Tally,
 )
 from holdfast.protocol.oracle.rules import get_degraded
 from holdfast.protocol.portfolio import handlers as portfolio
@@ -32,7 +36,6 @@ from holdfast.protocol.surface.state import RISK_ARRAY, RiskLine
 from holdfast.primitives.units import DAY_MS, HOUR_MS, div_floor
 from holdfast.state.draft import Draft
 
-_Triple = tuple[int, int, int]
 _NEW_DAY = DayStart(0, 0, has_held=False)
 
 
@@ -47,12 +50,20 @@ def revalue(draft: Draft) -> None:
 
 
 def get_risk(draft: Draft, account_id: int) -> AccountRisk:
-    """Return an account's risk as of now in this block."""
-    risk = draft[RISK].get(account_id)
-    if risk is None:
-        matrix = draft[RISK_MATRIX].get(0)
-        risk = (rules.get_row(matrix, account_id) if matrix is not None else None) or rules.EMPTY_RISK
+    """Return an account's risk as of now in this block, added up."""
+    tally = _get_tally(draft, account_id)
+    if tally.risk is not None and not tally.changes:
+        return tally.risk
+    risk = rules.add_up(tally, draft[RISK_MATRIX].get(0), account_id)
+    if tally.changes:
+        draft[RISK].put(account_id, Tally(risk, (), tally.need_atoms, tally.lots))
     return risk
+
+
+def is_covered(draft: Draft, account_id: int) -> bool:
+    """Return whether an account's cash surely meets its initial margin, and so its maintenance; False tells nothing."""
+    tally = _get_tally(draft, account_id)
+    return ledger.get_cash(draft, account_id) >= max(0, tally.need_atoms) and tally.lots <= ACCOUNT_LOTS_MAX
 
 
 def get_requirement(draft: Draft, account_id: int) -> Requirement:
@@ -60,14 +71,20 @@ def get_requirement(draft: Draft, account_id: int) -> Requirement:
     return rules.compute_requirement(draft, account_id, get_risk(draft, account_id))
 
 
-def remember(draft: Draft, account_id: int) -> tuple[AccountRisk, int]:
+def remember(draft: Draft, account_id: int) -> tuple[Tally, int]:
     """Return what `check_initial` compares with: an account's risk and cash before a command."""
-    return get_risk(draft, account_id), ledger.get_cash(draft, account_id)
+    return _get_tally(draft, account_id), ledger.get_cash(draft, account_id)
 
 
-def check_initial(draft: Draft, account_id: int, before: tuple[AccountRisk, int]) -> None:
+def check_initial(draft: Draft, account_id: int, before: tuple[Tally, int]) -> None:
     """Check an account's end state. Refuses: LOTS_TOO_MANY, MARGIN_INITIAL_SHORT, CASH_SHORT."""
-    rules.check_initial(draft, account_id, before, get_risk(draft, account_id))
+    if is_covered(draft, account_id):
+        return
+    risk = get_risk(draft, account_id)
+    tally, cash_atoms = before
+    risk_before = rules.add_up(tally, draft[RISK_MATRIX].get(0), account_id)
+    rules.check_initial(draft, account_id, (risk_before, cash_atoms), risk)
+    _put_risk(draft, account_id, risk)
 
 
 def change_position(draft: Draft, account_id: int, instrument_id: int, lots: int, value_atoms: int) -> None:
@@ -76,36 +93,16 @@ def change_position(draft: Draft, account_id: int, instrument_id: int, lots: int
     The other side is the caller's to book with the same lots and value, negated. Refuses: POSITIONS_FULL.
     """
     line = draft[RISK_ARRAY][0].lines[instrument_id]
-    risk = get_risk(draft, account_id)
     lots_before = portfolio.get_lots(draft, account_id, instrument_id)
-    nets = _get_nets(draft, account_id, risk)
     realised = portfolio.change(draft, account_id, instrument_id, lots, value_atoms)
     note_holding(draft, account_id)
     if line.is_future:
         ledger.move(draft, CLEARING_BASE + instrument_id, account_id, USDC, realised)
-    universe = UNIVERSE_INDEX[line.underlying]
-    stress = risk.stress.copy()
-    stress[universe] += line.row * lots
-    gross_change = abs(lots_before + lots) - abs(lots_before)
-    cost_change = value_atoms + realised
     marked = lots * line.value_atoms
-    short_change = 0
-    if not line.is_future:
-        net = nets.get(line.strike_group, 0)
-        short_change = max(0, -net - lots) - max(0, -net)
-        nets = {**nets, line.strike_group: net + lots}
-    draft[RISK].put(
-        account_id,
-        risk._replace(
-            stress=stress,
-            marks_atoms=risk.marks_atoms + marked - (cost_change if line.is_future else 0),
-            unrealised_atoms=risk.unrealised_atoms + marked - cost_change,
-            short_lots=_add(risk.short_lots, universe, short_change),
-            gross_lots=_add(risk.gross_lots, universe, gross_change),
-            future_lots=_add(risk.future_lots, universe, gross_change) if line.is_future else risk.future_lots,
-            nets=nets,
-        ),
-    )
+    gained = marked - value_atoms - realised
+    change = PositionChange(line, lots, lots_before, gained if line.is_future else marked, gained)
+    tally = rules.note_position(_get_tally(draft, account_id), draft[RISK_MATRIX][0], change)
+    draft[RISK].put(account_id, tally)
 
 
 def add_order(draft: Draft, order_id: int, order: Order, instrument: Instrument) -> None:
@@ -132,22 +129,16 @@ def shrink_order(draft: Draft, order_id: int, order: Order, instrument: Instrume
 
 def count_order(draft: Draft, order: Order, instrument: Instrument, lots: int) -> None:
     """Add an order's lots to its account's open-order sums, or take them out where `lots` is negative."""
-    line = draft[RISK_ARRAY][0].lines[order.instrument_id]
-    risk = get_risk(draft, order.account_id)
-    universe = UNIVERSE_INDEX[line.underlying]
-    signed = 1 if order.side == Side.BUY else -1
-    term = rules.compute_order_term(line, order.price_ticks * instrument.tick_value_atoms, signed) * lots
-    open_lots = risk.open_lots + lots
-    ensure(open_lots >= 0, "an account's open lots are those of its orders")
-    if order.flags & FLAG_QUOTE:
-        quotes = risk.quotes.copy()
-        quotes[universe] += term
-        after = risk._replace(quotes=quotes, quoted_lots=_add(risk.quoted_lots, universe, lots), open_lots=open_lots)
-    else:
-        orders = risk.orders.copy()
-        orders[universe] += term
-        after = risk._replace(orders=orders, open_lots=open_lots)
-    draft[RISK].put(order.account_id, after)
+    account_id = order.account_id
+    change = OrderChange(
+        draft[RISK_ARRAY][0].lines[order.instrument_id],
+        order.price_ticks * instrument.tick_value_atoms,
+        1 if order.side == Side.BUY else -1,
+        lots,
+        bool(order.flags & FLAG_QUOTE),
+    )
+    tally = rules.note_order(_get_tally(draft, account_id), draft[RISK_MATRIX][0], change)
+    draft[RISK].put(account_id, tally)
 
 
 def refresh_collateral(draft: Draft, account_id: int) -> None:
@@ -165,7 +156,7 @@ def refresh_collateral(draft: Draft, account_id: int) -> None:
             value = collateral.compute_value_atoms(draft[COLLATERAL][asset_id], asset_id, amount, price)
             worth += value
             stress[UNIVERSE_INDEX[asset_id]] += compute_collateral_stress(asset_id, value)
-    draft[RISK].put(account_id, risk._replace(stress=stress, collateral_atoms=worth))
+    _put_risk(draft, account_id, risk._replace(stress=stress, collateral_atoms=worth))
 
 
 def start_day(draft: Draft, block: BlockContext) -> None:
@@ -208,22 +199,10 @@ def _position_stress(draft: Draft, account_id: int) -> np.ndarray[tuple[int, int
     return stress
 
 
-def _get_nets(draft: Draft, account_id: int, risk: AccountRisk) -> dict[int, int]:
-    if risk.nets is not None:
-        return risk.nets
-    lines = draft[RISK_ARRAY][0].lines
-    nets: dict[int, int] = {}
-    for instrument_id in portfolio.get_holdings(draft, account_id):
-        line = lines[instrument_id]
-        if not line.is_future:
-            lots = draft[POSITIONS][account_id, instrument_id].lots
-            nets[line.strike_group] = nets.get(line.strike_group, 0) + lots
-    return nets
+def _get_tally(draft: Draft, account_id: int) -> Tally:
+    return draft[RISK].get(account_id) or rules.open_tally(draft[RISK_MATRIX].get(0), account_id)
 
 
-def _add(triple: _Triple, universe: int, change: int) -> _Triple:
-    if change == 0:
-        return triple
-    values = list(triple)
-    values[universe] += change
-    return values[0], values[1], values[2]
+def _put_risk(draft: Draft, account_id: int, risk: AccountRisk) -> None:
+    lots = sum(risk.gross_lots) + risk.open_lots
+    draft[RISK].put(account_id, Tally(risk, (), rules.compute_need_atoms(draft, risk), lots))

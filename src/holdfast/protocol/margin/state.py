@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from holdfast.protocol.limits import U64, Amount
 from holdfast.primitives.codec import Record
+from holdfast.protocol.surface.state import RiskLine
 from holdfast.state.table import Table
 
 Int64Array = NDArray[np.int64]
@@ -29,7 +30,40 @@ class AccountRisk(NamedTuple):
     future_lots: tuple[int, int, int]  # dated futures, gross
     quoted_lots: tuple[int, int, int]  # protected quotes
     open_lots: int  # all open orders
-    nets: dict[int, int] | None  # option lots by strike group; None until a change needs them
+    nets: dict[int, int]  # option lots by strike group, of the groups that have changed since the marks were taken
+
+
+class OrderChange(NamedTuple):
+    """Some lots of an order more, or fewer where `lots` is negative."""
+
+    line: RiskLine
+    limit_value_atoms: int
+    sign: int  # 1 for a bid, -1 for an ask
+    lots: int
+    is_quote: bool
+
+
+class PositionChange(NamedTuple):
+    """Signed lots of a position more, and what that changes at mark."""
+
+    line: RiskLine
+    lots: int
+    lots_before: int
+    marks_atoms: int
+    unrealised_atoms: int
+
+
+class Tally(NamedTuple):
+    """An account's risk in a block as a sum, the changes since that nobody has had to add up, and bounds over both.
+
+    While an account's cash is no less than `need_atoms`, its initial margin holds, and so does maintenance; only where
+    the bound does not tell is the sum made.
+    """
+
+    risk: AccountRisk | None  # None: the account's row of the matrix
+    changes: tuple[OrderChange | PositionChange, ...]
+    need_atoms: int  # no less than the initial requirement less marks and collateral
+    lots: int  # no less than the lots of all positions and open orders
 
 
 class RiskMatrix(NamedTuple):
@@ -50,6 +84,18 @@ class RiskMatrix(NamedTuple):
     open_lots: Int64Array
     equity_atoms: Int64Array
     maintenance_atoms: Int64Array
+    # For the incremental path, as plain numbers. By account: the bounds of its tally.
+    need_atoms: list[int]
+    lots: list[int]
+    # By index of the line, and one lot: the worst loss, and the charges that it may add.
+    long_loss_atoms: list[int]
+    short_loss_atoms: list[int]
+    long_charge_atoms: list[int]
+    short_charge_atoms: list[int]
+    loss_ppm: int  # what a loss counts for in initial margin
+    net_keys: Int64Array  # account's place x strike groups + strike group, ascending
+    net_lots: Int64Array  # the option lots of each key
+    strike_groups: int
 
 
 class Requirement(NamedTuple):
@@ -90,7 +136,7 @@ DAY_STARTS: Final = Table[int, DayStart]("day starts", ["u64"], DayStart, tag=71
 PROTECTIONS: Final = Table[tuple[int, int], Protection]("protections", ["u64", "u64"], Protection, tag=73)
 # The day (counted in whole days since the epoch, starting at 08:00 UTC) that the day starts belong to.
 DAY: Final = Table[int, int]("day", ["u64"], int, tag=74)
-RISK: Final = Table[int, AccountRisk]("account risk", ["u64"], AccountRisk, tag=None)
+RISK: Final = Table[int, Tally]("account risk", ["u64"], Tally, tag=None)
 RISK_MATRIX: Final = Table[int, RiskMatrix]("risk matrix", ["u64"], RiskMatrix, tag=None)
 
 

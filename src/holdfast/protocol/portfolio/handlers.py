@@ -75,9 +75,13 @@ def get_holders(draft: Draft, instrument_id: int) -> tuple[int, ...]:
 
 def rebuild(draft: Draft) -> None:
     """Rebuild both indices."""
+    holdings: dict[int, list[int]] = {}
+    holders: dict[int, list[int]] = {}
     for account_id, instrument_id in draft[POSITIONS].keys():  # noqa: SIM118 -- a table, not a dict
-        _insert(draft, HOLDINGS, account_id, instrument_id)
-        _insert(draft, HOLDERS, instrument_id, account_id)
+        holdings.setdefault(account_id, []).append(instrument_id)
+        holders.setdefault(instrument_id, []).append(account_id)
+    draft[HOLDINGS].fill({account_id: tuple(holdings[account_id]) for account_id in holdings})
+    draft[HOLDERS].fill({instrument_id: tuple(holders[instrument_id]) for instrument_id in holders})
 
 
 def _add_to_index(draft: Draft, account_id: int, instrument_id: int) -> None:

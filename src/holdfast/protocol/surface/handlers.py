@@ -193,6 +193,8 @@ def _make_slice(draft: Draft, block: BlockContext, key: tuple[int, int], fixing:
     underlying, expiry_ms = key
     fixed_e8, variable_ppm = fixing
     grid_index = UNDERLYINGS.index(underlying)
+    if fixed_e8 > rules.FORWARD_MAX_E8:
+        return None
     if variable_ppm == 0:
         return _SliceRow(1, 0, 0, 1, fixed_e8, 0, 0, grid_index)
     surface = draft[SURFACES].get(underlying)

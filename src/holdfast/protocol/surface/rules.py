@@ -27,6 +27,9 @@ EXPIRIES_MAX: Final = 64
 E9: Final = 10**9
 # Half of what the pricing kernel takes: beyond it an underlying is not listed and its instruments are halted.
 FORWARD_MAX_E8: Final = 2**52
+# A forward beyond half or double its own reporter's index is no forward.
+RATIO_MIN_E9: Final = 500_000_000
+RATIO_MAX_E9: Final = 2 * E9
 
 ensure(ETA_MAX_PPM * PPM <= BUTTERFLY_MAX_E12, "the butterfly bound is never looser than the bound on eta")
 ensure(0 < THETA_MIN_E12 < THETA_MAX_E12 < 2**53, "total variances are positive and exact in a double")
@@ -101,18 +104,23 @@ def get_references_e8(draft: Draft) -> dict[int, int]:
 def list_candidates(
     params: OracleParams, underlying: int, reports: Sequence[tuple[int, int, Report]]
 ) -> list[Candidate]:
-    """Return the reports that count for an underlying's surface: with a price that counts, and without arbitrage."""
+    """Return the reports that count for an underlying's surface.
+
+    Those have a price that counts, forwards in proportion to it, and a surface without arbitrage.
+    """
     prices = {validator: feed.price_e8 for validator, _, feed in oracle.list_counted(params, underlying, reports)}
     candidates: list[Candidate] = []
     for validator, power, report in reports:
         for surface in report.surfaces:
             if surface.underlying != underlying or validator not in prices:
                 continue
-            if is_admissible(surface.rho_ppm, surface.eta_ppm, [part.theta_e12 for part in surface.slices]):
-                slices = {
-                    part.expiry_ms: (div_floor(part.forward_e8 * E9, prices[validator]), part.theta_e12)
-                    for part in surface.slices
-                }
+            ratios = [div_floor(part.forward_e8 * E9, prices[validator]) for part in surface.slices]
+            thetas = [part.theta_e12 for part in surface.slices]
+            if is_admissible(surface.rho_ppm, surface.eta_ppm, thetas) and all(
+                RATIO_MIN_E9 <= ratio <= RATIO_MAX_E9 for ratio in ratios
+            ):
+                expiries = [part.expiry_ms for part in surface.slices]
+                slices = dict(zip(expiries, zip(ratios, thetas, strict=True), strict=True))
                 candidates.append(Candidate(validator, power, surface.rho_ppm, surface.eta_ppm, slices))
     return candidates
 
@@ -120,8 +128,9 @@ def list_candidates(
 def compute_agreed(candidates: Sequence[Candidate], total_power: int, now_ms: int) -> Agreed | None:
     """Return the median surface of a quorum's candidates, parameter by parameter, or None without a quorum.
 
-    An expiry counts where a quorum reports it. Where the medians together allow arbitrage, the candidate is taken that
-    a median would be if it had to be one of them: the one at the least power-weighted distance from all.
+    An expiry counts where a quorum reports it. Where the medians together allow arbitrage, skew and variances are
+    those of one candidate, the one that a median would be if it had to be one of them: at the least power-weighted
+    distance from all. Forwards are medians in either case.
     """
     included = sum(candidate.power for candidate in candidates)
     if not oracle.has_quorum(included, total_power):
@@ -146,7 +155,7 @@ def compute_agreed(candidates: Sequence[Candidate], total_power: int, now_ms: in
     if not whole:
         return None
     nearest = min(whole, key=lambda one: (_compute_distance(one, whole, expiries), one.validator))
-    slices = tuple(Slice(expiry_ms, *nearest.slices[expiry_ms]) for expiry_ms in expiries)
+    slices = tuple(Slice(part.expiry_ms, part.forward_ratio_e9, nearest.slices[part.expiry_ms][1]) for part in slices)
     return Agreed(nearest.rho_ppm, nearest.eta_ppm, slices, included, is_fallback=True)
 
 
@@ -158,13 +167,13 @@ def _compute_slice(candidates: Sequence[Candidate], expiry_ms: int) -> Slice:
 
 
 def _compute_distance(one: Candidate, others: Sequence[Candidate], expiries: Sequence[int]) -> int:
-    """Return the power-weighted distance of a surface from others, in millionths: variances and ratios relative."""
+    """Return the power-weighted distance of a surface from others, in millionths; variances relative."""
     total = 0
     for other in others:
         apart = abs(one.rho_ppm - other.rho_ppm) + abs(one.eta_ppm - other.eta_ppm)
         for expiry_ms in expiries:
-            for mine, theirs in zip(one.slices[expiry_ms], other.slices[expiry_ms], strict=True):
-                apart += div_floor(abs(mine - theirs) * PPM, max(1, mine, theirs))
+            mine, theirs = one.slices[expiry_ms][1], other.slices[expiry_ms][1]
+            apart += div_floor(abs(mine - theirs) * PPM, max(mine, theirs))
         total += other.power * apart
     return total
 

@@ -10,13 +10,16 @@ from holdfast.protocol.margin.rules.requirement import (
     compute_equity_atoms,
     compute_initial_atoms,
     compute_maintenance_atoms,
+    compute_need_atoms,
     compute_order_term,
     compute_requirement,
     compute_withdrawable_atoms,
 )
+from holdfast.protocol.margin.rules.tally import add_up, note_order, note_position, open_tally
 
 __all__ = [
     "EMPTY_RISK",
+    "add_up",
     "check_initial",
     "check_not_frozen",
     "compute_charges",
@@ -25,8 +28,12 @@ __all__ = [
     "compute_initial_atoms",
     "compute_maintenance_atoms",
     "compute_matrix",
+    "compute_need_atoms",
     "compute_order_term",
     "compute_requirement",
     "compute_withdrawable_atoms",
     "get_row",
+    "note_order",
+    "note_position",
+    "open_tally",
 ]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from holdfast.primitives.units import PPM, div_floor
+from holdfast.primitives.units import PPM
 from holdfast.protocol.accounts.state import is_margined
 from holdfast.protocol.book.state import FLAG_QUOTE, ORDERS, Order, Side
 from holdfast.protocol.collateral import rules as collateral
@@ -27,6 +27,7 @@ from holdfast.protocol.surface.state import RiskArray
 from holdfast.state.draft import Draft
 
 _ACCOUNTS_AT_ONCE = 2_048
+_SHOCKS = {asset_id: np.array(collateral_shocks_ppm(asset_id), dtype=np.int64) for asset_id in COINS}
 _COUNT = len(UNIVERSES)
 
 
@@ -39,6 +40,9 @@ class _Sums(NamedTuple):
     short: Int64Array
     gross: Int64Array
     future: Int64Array
+    net_keys: Int64Array
+    net_lots: Int64Array
+    strike_groups: int
 
 
 def compute_matrix(draft: Draft, array: RiskArray, charges: Charges) -> RiskMatrix:
@@ -61,6 +65,7 @@ def compute_matrix(draft: Draft, array: RiskArray, charges: Charges) -> RiskMatr
         draft, array, [(places[order.account_id], order) for _, order in orders], len(ids)
     )
     cash = np.zeros(len(ids), dtype=np.int64)
+    params = draft[MARGIN_PARAMS][0]
     for account_id, asset_id, amount in balances:
         if asset_id == USDC:
             cash[places[account_id]] = amount
@@ -79,7 +84,16 @@ def compute_matrix(draft: Draft, array: RiskArray, charges: Charges) -> RiskMatr
         quoted_lots,
         open_lots,
         cash + sums.marks + worth,
-        _maintenance(draft[MARGIN_PARAMS][0], charges, sums),
+        _maintenance(params, charges, sums),
+        (_initial_bound(params, charges, sums, ordered + quoted) - sums.marks - worth).tolist(),
+        (sums.gross.sum(axis=1) + open_lots).tolist(),
+        np.maximum(0, -array.rows.min(axis=1, initial=0)).tolist(),
+        np.maximum(0, array.rows.max(axis=1, initial=0)).tolist(),
+        *_list_charges(params, array, charges),
+        share_ceil(params.loss_im_ppm, params.depeg_im_ppm) if charges.is_depegged else params.loss_im_ppm,
+        sums.net_keys,
+        sums.net_lots,
+        sums.strike_groups,
     )
 
 
@@ -100,8 +114,19 @@ def get_row(matrix: RiskMatrix, account_id: int) -> AccountRisk | None:
         _triple(matrix.future_lots[place]),
         _triple(matrix.quoted_lots[place]),
         int(matrix.open_lots[place]),
-        None,
+        {},
     )
+
+
+def get_net_lots(matrix: RiskMatrix | None, account_id: int, universe: int, strike_group: int) -> int:
+    """Return the option lots of one expiry and strike that an account had when the matrix was made."""
+    place = None if matrix is None else matrix.places.get(account_id)
+    if matrix is None or place is None:
+        return 0
+    key = (place * _COUNT + universe) * matrix.strike_groups + strike_group
+    found = int(np.searchsorted(matrix.net_keys, key))
+    is_there = found < len(matrix.net_keys) and int(matrix.net_keys[found]) == key
+    return int(matrix.net_lots[found]) if is_there else 0
 
 
 def _triple(values: Int64Array) -> tuple[int, int, int]:
@@ -131,27 +156,29 @@ def _sum_positions(array: RiskArray, accounts: int, positions: list[tuple[int, i
     value = array.values_atoms[index] * lots
     groups = array.strike_groups[index]
     optional = np.flatnonzero(is_future == 0)
-    net_keys, net = _group(
-        (keys * (int(groups.max(initial=0)) + 1) + groups)[optional], lots[optional], int(groups.max(initial=0)) + 1
-    )
+    strike_groups = int(groups.max(initial=0)) + 1
+    net_keys, net = _net_by((keys * strike_groups + groups)[optional], lots[optional])
     return _Sums(
         _sum_by(keys, array.rows[index] * lots[:, None], cells).reshape(accounts, _COUNT, SCENARIOS),
         _sum_by(place, value - cost * is_future, accounts),
         _sum_by(place, value - cost, accounts),
-        _sum_by(net_keys, np.maximum(0, -net), cells).reshape(accounts, _COUNT),
+        _sum_by(np.floor_divide(net_keys, strike_groups), np.maximum(0, -net), cells).reshape(accounts, _COUNT),
         _sum_by(keys, np.abs(lots), cells).reshape(accounts, _COUNT),
         _sum_by(keys, np.abs(lots) * is_future, cells).reshape(accounts, _COUNT),
+        net_keys,
+        net,
+        strike_groups,
     )
 
 
-def _group(keys: Int64Array, lots: Int64Array, groups: int) -> tuple[Int64Array, Int64Array]:
-    """Net the lots of equal keys; return the cell each net belongs to, and the nets."""
+def _net_by(keys: Int64Array, lots: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Net the lots of equal keys; return the keys, ascending, and their nets."""
     if not len(keys):
         return keys, lots
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    return np.floor_divide(ordered[starts], groups), np.add.reduceat(lots[order], starts)
+    return ordered[starts], np.add.reduceat(lots[order], starts)
 
 
 def _add_collateral(
@@ -174,8 +201,10 @@ def _add_collateral(
 
 def compute_collateral_stress(asset_id: int, value_atoms: int) -> Int64Array:
     """Return what an asset's counted value gains or loses in each scenario. Rounds: toward the larger loss."""
-    shocks = collateral_shocks_ppm(asset_id)
-    return np.array([div_floor(value_atoms * int(shock), PPM) for shock in shocks], dtype=np.int64)
+    # The product may pass int64, so the value is taken apart: v = a * PPM + b with 0 <= b < PPM.
+    whole, part = divmod(value_atoms, PPM)
+    shocks = _SHOCKS[asset_id]
+    return shocks * whole + np.floor_divide(shocks * part, PPM)
 
 
 def _sum_orders(
@@ -211,21 +240,13 @@ def _sum_orders(
 
 def _share_floor(values: Int64Array, share_ppm: int) -> Int64Array:
     """Return shares of values, rounded down; taken apart so that no product passes int64."""
-    whole, part = np.divmod(values, PPM)
-    return whole * share_ppm + np.floor_divide(part * share_ppm, PPM)
+    whole: Int64Array = np.floor_divide(values, PPM)
+    part: Int64Array = np.floor_divide((values - whole * PPM) * share_ppm, PPM)
+    return whole * share_ppm + part
 
 
 def _maintenance(params: MarginParams, charges: Charges, sums: _Sums) -> Int64Array:
-    accounts = len(sums.marks)
-    loss = np.zeros(accounts, dtype=np.int64)
-    for first in range(0, accounts, _ACCOUNTS_AT_ONCE):
-        part = slice(first, first + _ACCOUNTS_AT_ONCE)
-        flat = sums.stress[part].reshape(-1, _COUNT * SCENARIOS)
-        joint = flat[:, JOINT_INDEX[0]] + flat[:, JOINT_INDEX[1]] + flat[:, JOINT_INDEX[2]]
-        against = flat[:, OPPOSED_INDEX[0]] + flat[:, OPPOSED_INDEX[1]] + flat[:, OPPOSED_INDEX[2]]
-        weighed = _share_floor(np.minimum.reduce(against, axis=1), params.cross_weight_ppm)
-        loss[part] = np.maximum(0, -np.minimum(np.minimum.reduce(joint, axis=1), weighed))
-    required = -_share_floor(-loss, params.loss_mm_ppm)
+    required = -_share_floor(-_worst_losses(params, sums.stress), params.loss_mm_ppm)
     crowded = np.maximum(0, sums.gross - params.concentration_lots)
     for universe in range(_COUNT):
         required += (
@@ -234,3 +255,45 @@ def _maintenance(params: MarginParams, charges: Charges, sums: _Sums) -> Int64Ar
             + crowded[:, universe] * charges.concentration_mm[universe]
         )
     return required
+
+
+def _initial_bound(params: MarginParams, charges: Charges, sums: _Sums, orders: Int64Array) -> Int64Array:
+    """Return no less than each account's initial requirement: quotes count in full, whatever protects them."""
+    required = -_share_floor(-_worst_losses(params, sums.stress + orders), params.loss_im_ppm)
+    crowded = np.maximum(0, sums.gross - params.concentration_lots)
+    for universe in range(_COUNT):
+        required += (
+            sums.short[:, universe] * charges.short_im[universe]
+            + sums.future[:, universe] * charges.basis_im[universe]
+            + crowded[:, universe] * charges.concentration_im[universe]
+            + sums.gross[:, universe] * charges.confidence_im[universe]
+        )
+    return -_share_floor(-required, params.depeg_im_ppm) if charges.is_depegged else required
+
+
+def _list_charges(params: MarginParams, array: RiskArray, charges: Charges) -> tuple[list[int], list[int]]:
+    """Return the most that one lot more of each line, long or short, can add to the charges of initial margin."""
+    scale_ppm = params.depeg_im_ppm if charges.is_depegged else PPM
+    long: list[int] = []
+    short: list[int] = []
+    for underlying, is_future in zip(array.underlyings.tolist(), array.is_future.tolist(), strict=True):
+        index = UNIVERSE_INDEX[underlying]
+        both = charges.concentration_im[index] + charges.confidence_im[index]
+        both += charges.basis_im[index] if is_future else 0
+        long.append(share_ceil(both, scale_ppm))
+        short.append(share_ceil(both + (0 if is_future else charges.short_im[index]), scale_ppm))
+    return long, short
+
+
+def _worst_losses(params: MarginParams, stress: Int64Array) -> Int64Array:
+    """Return each account's worst loss over the listed scenarios."""
+    accounts = len(stress)
+    loss = np.zeros(accounts, dtype=np.int64)
+    for first in range(0, accounts, _ACCOUNTS_AT_ONCE):
+        part = slice(first, first + _ACCOUNTS_AT_ONCE)
+        flat = stress[part].reshape(-1, _COUNT * SCENARIOS)
+        joint = flat[:, JOINT_INDEX[0]] + flat[:, JOINT_INDEX[1]] + flat[:, JOINT_INDEX[2]]
+        against = flat[:, OPPOSED_INDEX[0]] + flat[:, OPPOSED_INDEX[1]] + flat[:, OPPOSED_INDEX[2]]
+        weighed = _share_floor(np.minimum.reduce(against, axis=1), params.cross_weight_ppm)
+        loss[part] = np.maximum(0, -np.minimum(np.minimum.reduce(joint, axis=1), weighed))
+    return loss

@@ -101,11 +101,20 @@ def compute_maintenance_atoms(draft: Draft, risk: AccountRisk) -> int:
 
 def compute_initial_atoms(draft: Draft, account_id: int, risk: AccountRisk) -> int:
     """Return the initial requirement, open orders and the oracle's doubt included. Rounds: up."""
-    params = draft[MARGIN_PARAMS][0]
-    charges = draft[CHARGES].get(0) or _NO_CHARGES
     stress = risk.stress + risk.orders if risk.open_lots else risk.stress
     if any(risk.quoted_lots):
         stress = stress + _scaled_quotes(draft, account_id, risk)
+    return _initial_at(draft, risk, stress)
+
+
+def compute_need_atoms(draft: Draft, risk: AccountRisk) -> int:
+    """Return the bound of a tally: initial margin with quotes in full, less marks and collateral."""
+    return _initial_at(draft, risk, risk.stress + risk.orders + risk.quotes) - risk.marks_atoms - risk.collateral_atoms
+
+
+def _initial_at(draft: Draft, risk: AccountRisk, stress: Int64Array) -> int:
+    params = draft[MARGIN_PARAMS][0]
+    charges = draft[CHARGES].get(0) or _NO_CHARGES
     required = div_ceil(_worst_loss_atoms(params, stress) * params.loss_im_ppm, PPM)
     for index in range(len(UNIVERSES)):
         crowded = max(0, risk.gross_lots[index] - params.concentration_lots)
