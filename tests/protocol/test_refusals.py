@@ -1,8 +1,8 @@
 """The table of refusals: every code, reached by a real transaction, leaves no trace.
 
-A row of `EXECUTION` is a command that stands in a block and is refused there: the state after it equals the state without
-it, but for the nonce that it has used up. A row of `ADMISSION` never gets into an honest block: the mempool answers with
-the code, a proposal that holds it is turned down, and where it runs all the same nothing changes at all.
+A row of `EXECUTION` is a command that stands in a block and is refused there: the state after it equals the state
+without it, but for the nonce that it has used up. A row of `ADMISSION` never gets into an honest block: the mempool
+answers with the code, a proposal that holds it is turned down, and where it runs all the same nothing changes at all.
 """
 
 import re
@@ -173,7 +173,7 @@ def with_session(scopes: int, expires_in_ms: int = DAY_MS) -> tuple[Market, Call
     market = Market()
     key = make_key("session")
     market.do(0, GrantSession(key.public_key, scopes, market.solo.time_ms + expires_in_ms))
-    return market, lambda command: sign_command(key, market.solo.domain, market.id(0), 1, command)  # type: ignore[arg-type]
+    return market, lambda command: sign_command(key, market.solo.domain, market.id(0), 1, command)
 
 
 @admission(Code.SESSION_EXPIRED)
@@ -400,7 +400,7 @@ def _(_: pytest.MonkeyPatch) -> Refused:
 
 @execution(Code.NOTIONAL_TOO_SMALL)
 def _(_: pytest.MonkeyPatch) -> Refused:
-    market = Market(genesis={"trading": TradingParams(min_notional_atoms=10**12)})
+    market = Market(genesis={"trading_params": TradingParams(min_notional_atoms=10**12)})
     return refused(market, 0, buy(market.future(), 100_000, 1))
 
 
@@ -498,7 +498,7 @@ def _(_: pytest.MonkeyPatch) -> Refused:
 
 @execution(Code.CASH_SHORT)
 def _(_: pytest.MonkeyPatch) -> Refused:
-    # A long call and a long put that are both in the money hold their worth in any scenario, but cost more than there is.
+    # A call and a put that are both in the money hold their worth in any scenario, but cost more than there is.
     market = Market(2, deposits={0: ((0, 11_000 * USD),)})
     call, put = market.option(strike=114_000, place=1), market.option(strike=126_000, kind=Kind.PUT, place=1)
     prices = {call: market.mark_ticks(call), put: market.mark_ticks(put)}
@@ -566,7 +566,7 @@ def _(_: pytest.MonkeyPatch) -> Refused:
 def refuse_in_mempool() -> int:
     toy = ToyWorld(config=ReplicaConfig(mempool_count_max=1)).start()
     _, replica = toy.world.nodes()[0]
-    assert replica.submit(b"one") .code == Code.OK
+    assert replica.submit(b"one").code == Code.OK
     return replica.submit(b"two").code
 
 
@@ -619,7 +619,7 @@ def test_request__refused_outside_blocks__gives_its_code(code: Code) -> None:
 
 
 def test_table__every_code__has_exactly_one_row() -> None:
-    print(f"{len(TABLE)} refusal codes")
+    print(f"{len(TABLE)} refusal codes")  # noqa: T201 -- the count is a result
     assert sorted(TABLE) == sorted(code for code in Code if code != Code.OK)
     assert len(TABLE) == len(EXECUTION) + len(ADMISSION) + len(ELSEWHERE) == 64
 
@@ -656,5 +656,3 @@ def test_page_of_refusals__lists_every_code_and_the_test_that_reaches_it() -> No
     for code in TABLE:
         table = "execution" if code in EXECUTION else "admission" if code in ADMISSION else "elsewhere"
         assert re.search(rf"`{code.name}` \|.*\| {table} \|$", page, re.MULTILINE), code.name
-
-

@@ -1,4 +1,4 @@
-"""A small market for tests of the protocol: a chain of one application with live prices, and short words for its parts."""
+"""A small market for tests of the protocol: one application with live prices, and short words for its parts."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -17,6 +17,7 @@ from holdfast.protocol.messages import Command
 from holdfast.protocol.portfolio.handlers import get_lots
 from holdfast.protocol.surface.state import RISK_ARRAY
 from holdfast.protocol.trading.messages import PlaceOrder, TimeInForce
+from holdfast.state.draft import Draft
 
 E = TypeVar("E", bound=Record)
 
@@ -38,14 +39,12 @@ class Market:
         interval_ms: int = 60_000,
         blocks: int = 2,
     ) -> None:
-        self.solo = Solo(
-            accounts, cash_atoms=cash, deposits=deposits, genesis_changes=genesis, interval_ms=interval_ms
-        )
+        self.solo = Solo(accounts, cash_atoms=cash, deposits=deposits, genesis_changes=genesis, interval_ms=interval_ms)
         self.solo.run(blocks)
         self.events: list[Record] = []
 
     @property
-    def draft(self) -> machine.Draft:
+    def draft(self) -> Draft:
         return self.solo.draft()
 
     @property
@@ -116,12 +115,14 @@ class Market:
         return sorted(members)
 
     def mark_atoms(self, instrument_id: int) -> int:
-        return self.draft[RISK_ARRAY][0].lines[instrument_id].value_atoms
+        value: int = self.draft[RISK_ARRAY][0].lines[instrument_id].value_atoms
+        return value
 
     def mark_ticks(self, instrument_id: int) -> int:
         """Return the mark in ticks, rounded to the nearest and never zero."""
         tick = self.draft[INSTRUMENTS][instrument_id].tick_value_atoms
-        return max(1, (2 * self.mark_atoms(instrument_id) + tick) // (2 * tick))
+        ticks: int = (2 * self.mark_atoms(instrument_id) + tick) // (2 * tick)
+        return max(1, ticks)
 
     def trade(self, buyer: int, seller: int, instrument_id: int, lots: int, ticks: int = 0) -> None:
         """Let two accounts trade with each other, at the mark unless a price is given."""

@@ -7,7 +7,7 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MultipleLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from matplotlib.typing import RcKeyType
 
 from holdfast.lab.faults import Fault
@@ -76,7 +76,9 @@ def make_overview(series: Series, faults: Sequence[Fault], headline: str) -> byt
         figure = Figure(figsize=(14, 3.4 * rows + 0.7), layout="constrained", dpi=110)
         figure.suptitle(headline, x=0.01, ha="left", fontsize=13, fontweight="bold")
         for place, (title, draw) in enumerate(plots, 1):
-            axes = figure.add_subplot(rows, 2, place)
+            # The last of an odd number takes the whole row.
+            is_wide = place == len(plots) and place % 2 == 1
+            axes = figure.add_subplot(rows, 2, (place, place + 1) if is_wide else place)
             draw(axes, series)
             _finish(axes, series, faults, title)
         image = BytesIO()
@@ -161,10 +163,10 @@ def _draw_medians(axes: Axes, series: Series) -> None:
 
 
 def _draw_fund(axes: Axes, series: Series) -> None:
-    values = [atoms / USDC_ATOMS / 1_000 for atoms in series.insurance_atoms]
+    values = [atoms / USDC_ATOMS for atoms in series.insurance_atoms]
     axes.plot(_times(series), values, color=COLOURS[2], linewidth=1.6)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.set_ylabel("thousand USDC")
+    axes.set_ylabel("USDC")
 
 
 def _draw_liquidations(axes: Axes, series: Series) -> None:
@@ -173,7 +175,8 @@ def _draw_liquidations(axes: Axes, series: Series) -> None:
     axes.fill_between(
         times, series.in_liquidation, step="post", color=COLOURS[0], alpha=0.45, linewidth=0, label="in liquidation now"
     )
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, max(1.0, 1.1 * max(series.liquidated, default=0)))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("accounts")
     axes.legend(loc="upper left")
 
@@ -193,8 +196,8 @@ def _draw_heights(axes: Axes, series: Series) -> None:
         behind = [_NAN if height is None else top - height for height, top in zip(heights, tops, strict=True)]
         axes.plot(times, behind, label=name, color=COLOURS[place % len(COLOURS)], linewidth=1.6)
     axes.set_ylabel("blocks; a gap: down")
-    axes.set_ylim(bottom=-0.5, top=max(3.0, axes.get_ylim()[1]))
-    axes.invert_yaxis()
+    axes.set_ylim(max(3.0, axes.get_ylim()[1]), -0.5)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(ncols=4, loc="lower left")
 
 

@@ -161,6 +161,9 @@ class Replica:
         """Take a message from a peer."""
         if self.halt_reason or not self._is_up:
             return
+        if not 0 <= sender < len(self._chain.tip.next_validators):
+            self._env.count("message_from_nowhere", peer=sender)
+            return
         try:
             message = decode_message(data)
         except Malformed as error:

@@ -18,7 +18,8 @@ from holdfast.protocol.ledger.handlers import get_vault
 from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, DUST, USDC
 from holdfast.protocol.liquidation.handlers import list_unhealthy
 from holdfast.protocol.liquidation.state import LIQUIDATIONS
-from holdfast.protocol.margin.rules import compute_matrix, get_row
+from holdfast.protocol.margin.handlers import get_risk
+from holdfast.protocol.margin.rules import compute_matrix, compute_need_atoms, get_row
 from holdfast.protocol.margin.state import CHARGES, RISK, AccountRisk
 from holdfast.protocol.oracle.state import FEEDS
 from holdfast.protocol.portfolio.handlers import get_holders
@@ -147,9 +148,10 @@ def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
     if array is None:
         return
     matrix = compute_matrix(draft, array, draft[CHARGES][0])
-    for account_id, kept in draft[RISK].items():
-        anew = get_row(matrix, account_id)
+    for account_id, tally in list(draft[RISK].items()):
+        kept, anew = get_risk(draft, account_id), get_row(matrix, account_id)
         ensure(_is_same(kept, anew), f"the margin sums of account {account_id} are fresh")
+        ensure(tally.need_atoms >= compute_need_atoms(draft, kept), f"the need of account {account_id} is bounded")
 
 
 def indices_equal_primary(draft: Draft, block: BlockContext) -> None:

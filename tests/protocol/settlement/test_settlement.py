@@ -18,6 +18,7 @@ from holdfast.protocol.instruments.state import INSTRUMENTS, NAMES, SERIES
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import BALANCES, BTC, ETH, USDC
 from holdfast.protocol.margin import handlers as margin
+from holdfast.protocol.margin.params import MARGIN_PARAMS, MarginParams
 from holdfast.protocol.oracle import params as oracle_params
 from holdfast.protocol.oracle.state import FEEDS, Feed, Status
 from holdfast.protocol.portfolio import handlers as portfolio
@@ -64,6 +65,8 @@ class World:
         surface.reprice(self.draft, block, {})
         for account_id in range(1_000, 1_012):
             ledger.deposit(self.draft, account_id, USDC, 10**12)
+        self.draft[MARGIN_PARAMS].put(0, MarginParams())
+        margin.revalue(self.draft)
         self.total = self.sum_of_cash()
 
     def set_prices(self, prices: dict[int, int], status: Status, now_ms: int) -> None:

@@ -12,7 +12,7 @@ from holdfast.protocol.trading.messages import PlaceOrder
 # Of so many hedgers in a row the last is long.
 KINDS = 4
 LOTS_PER_COIN = {BTC: 100, ETH: 10}
-TURN_LOTS = {BTC: 40, ETH: 80}
+TURN_LOTS = {BTC: 60, ETH: 150}
 
 
 class Hedger(Agent):
@@ -27,7 +27,7 @@ class Hedger(Agent):
         self.is_long = rank % KINDS == KINDS - 1
         self.underlying = ETH if rank % 2 else BTC
         self._hedge_ppm = self.between(400_000, 1_000_000)
-        self._target_ppm = self.between(1_600_000, 2_400_000)
+        self._target_ppm = self.between(1_350_000, 2_200_000)
 
     def fund(self) -> Deposits:
         """Return coins; for those who are long, every kind of collateral in turn."""

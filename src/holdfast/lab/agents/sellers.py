@@ -12,7 +12,7 @@ from holdfast.protocol.trading.messages import CancelAll, PlaceOrder
 
 OPEN_ORDERS_MAX = 3
 # A single sale adds no more than this share of equity to the maintenance margin.
-STEP_PPM = 150_000
+STEP_PPM = 250_000
 # Every third seller buys back when its equity comes this near to maintenance.
 FEAR_PPM = 1_250_000
 PUT_PERCENT = 60
@@ -23,12 +23,13 @@ class Seller(Agent):
     """Sells until equity is a chosen multiple of maintenance, then waits."""
 
     kind: ClassVar[str] = "seller"
-    acts_per_block: ClassVar[int] = 5
+    acts_per_block: ClassVar[int] = 7
 
     def __init__(self, seed: int, index: int, rank: int) -> None:
         """Choose how far to go, how far away, and in what."""
         super().__init__(seed, index, rank)
-        self._target_ppm = self.between(1_550_000, 2_500_000)
+        # The lower of two draws: most go far, some very far.
+        self._target_ppm = min(self.between(1_350_000, 2_500_000), self.between(1_350_000, 2_500_000))
         self._away_ppm = self.between(20_000, 70_000)
         self._series = self.between(0, 3)
         self._is_fearful = rank % 3 == 0

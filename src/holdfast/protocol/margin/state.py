@@ -87,7 +87,7 @@ class RiskMatrix(NamedTuple):
     # For the incremental path, as plain numbers. By account: the bounds of its tally.
     need_atoms: list[int]
     lots: list[int]
-    # By index of the line, and one lot: the worst loss, and the charges that it may add.
+    # By place of the line, and one lot: the worst loss, and the charges that it may add.
     long_loss_atoms: list[int]
     short_loss_atoms: list[int]
     long_charge_atoms: list[int]

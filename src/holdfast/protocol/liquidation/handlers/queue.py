@@ -63,6 +63,9 @@ def list_unhealthy(draft: Draft) -> list[tuple[int, int]]:
     # Money alone moves without touching an account's risk: a haircut, a fee, an object's deposit.
     moved = {account_id: True for account_id, _ in draft[BALANCES].changes() if is_margined(account_id)}
     for account_id in sorted({**moved, **dict.fromkeys(draft[RISK].keys())}):
+        if margin.is_covered(draft, account_id):
+            short.pop(account_id, None)
+            continue
         need = margin.get_requirement(draft, account_id)
         short[account_id] = need.maintenance_atoms - need.equity_atoms
     return sorted(((-missing, account_id) for account_id, missing in sorted(short.items()) if missing > 0))

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from holdfast.primitives.units import PPM
+from holdfast.primitives.units import PPM, share_ceil
 from holdfast.protocol.accounts.state import is_margined
 from holdfast.protocol.book.state import FLAG_QUOTE, ORDERS, Order, Side
 from holdfast.protocol.collateral import rules as collateral

@@ -33,7 +33,7 @@ def note_order(tally: Tally, matrix: RiskMatrix, change: OrderChange) -> Tally:
     need = tally.need_atoms
     line, lots = change.line, change.lots
     if lots > 0:
-        loss = (matrix.long_loss_atoms if change.sign > 0 else matrix.short_loss_atoms)[line.index]
+        loss = (matrix.long_loss_atoms if change.sign > 0 else matrix.short_loss_atoms)[line.place]
         loss += change.sign * (change.limit_value_atoms - line.value_atoms)
         if loss > 0:
             need += share_ceil(loss * lots, matrix.loss_ppm) + _ROUNDING_ATOMS
@@ -42,7 +42,7 @@ def note_order(tally: Tally, matrix: RiskMatrix, change: OrderChange) -> Tally:
 
 def note_position(tally: Tally, matrix: RiskMatrix, change: PositionChange) -> Tally:
     """Return a tally with some lots of a position more, or fewer."""
-    index, lots = change.line.index, abs(change.lots)
+    index, lots = change.line.place, abs(change.lots)
     if change.lots > 0:
         loss, charge = matrix.long_loss_atoms[index], matrix.long_charge_atoms[index]
     else:
