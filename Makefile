@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 WORKERS ?= 2
+SEEDS ?= 200
 PYTHON_FILES := src tests tools
 HAS_TOOL = cargo $(1) --version >/dev/null 2>&1 || { echo "check: cargo $(1) is not installed, the kernels' $(2) is passed over"; exit 0; };
 
@@ -26,7 +27,8 @@ demo: setup ## replay an hour's crash with a fault, to a verdict and a picture i
 bench: setup ## measure the stages of a block, as ratios
 	@$(BIN)/holdfast bench
 
-test: setup ## run all tests
+test: setup ## simulate 200 seeds, then run all tests
+	@$(BIN)/holdfast lab simulate --seeds $(SEEDS) --jobs $(WORKERS)
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 check: check-format check-lint check-types check-imports check-own check-kernels ## format, lint, types, import contracts, own lints

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 import pytest
 
+from holdfast.consensus.events import Timeouts
 from holdfast.lab import replay_settings
 from holdfast.lab.agents import Population
 from holdfast.lab.agents.population import _PERCENT
@@ -32,8 +33,8 @@ from holdfast.protocol.trading import params as trading
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "parameters.md"
 
-Values = dict[str, object]
 Fields = dict[str, object]
+R = TypeVar("R", bound=codec.Record)
 
 NO_DEFAULT: Final = "no default"
 # Where no bound stands in the code, the parameter at this value is still accepted.
@@ -42,29 +43,36 @@ TOPS: Final = {"tick_e8": ID_MAX // 10**10 * 10**10} | dict.fromkeys(
 )
 
 
-def check_collateral(fields: Fields) -> None:
-    collateral.check(_decode(collateral.CollateralAsset, fields))
+class Checked(NamedTuple):
+    """A record that is checked: how fields become a verdict, and the fields that one stands on."""
+
+    check: Callable[[Fields], None]
+    base: Fields
 
 
-def check_contract(fields: Fields) -> None:
-    instruments.check_spec(_decode(instruments.ContractSpec, fields))
+def _checked(kind: type[R], check: Callable[[R], None], base: Fields | None = None) -> Checked:
+    return Checked(lambda fields: check(_decode(kind, fields)), base or {})
 
 
-def check_settings(fields: Fields) -> None:
-    replay_settings._check_counts(ReplaySettings(**(fields | {"path": Path()})))  # type: ignore[arg-type]
+def _check_settings(fields: Fields) -> None:
+    replay_settings._check_counts(ReplaySettings(path=Path(), **fields))  # type: ignore[arg-type]
 
 
-CHECKS: Final[dict[str, Callable[[Fields], None]]] = {
-    "TradingParams": lambda fields: trading.check(_decode(trading.TradingParams, fields)),
-    "CustodyParams": lambda fields: custody.check(_decode(custody.CustodyParams, fields | {"custodian_key": bytes(32)})),
-    "InstrumentParams": lambda fields: instruments.check(_decode(instruments.InstrumentParams, fields)),
-    "MarginParams": lambda fields: margin.check(_decode(margin.MarginParams, fields)),
-    "OracleParams": lambda fields: oracle.check(_decode(oracle.OracleParams, fields)),
-    "SettlementParams": lambda fields: settlement.check(_decode(settlement.SettlementParams, fields)),
-    "LiquidationParams": lambda fields: liquidation.check(_decode(liquidation.LiquidationParams, fields)),
-    "ReplaySettings": check_settings,
-    "DEFAULTS": check_collateral,
-    "DEFAULT_SPECS": check_contract,
+CHECKED: Final = {
+    "TradingParams": _checked(trading.TradingParams, trading.check),
+    "CustodyParams": _checked(custody.CustodyParams, custody.check, {"custodian_key": bytes(32)}),
+    "InstrumentParams": _checked(instruments.InstrumentParams, instruments.check),
+    "MarginParams": _checked(margin.MarginParams, margin.check),
+    "OracleParams": _checked(oracle.OracleParams, oracle.check),
+    "SettlementParams": _checked(settlement.SettlementParams, settlement.check),
+    "LiquidationParams": _checked(liquidation.LiquidationParams, liquidation.check),
+    "ReplaySettings": Checked(_check_settings, {}),
+    "DEFAULTS": _checked(
+        collateral.CollateralAsset, collateral.check, msgspec.structs.asdict(collateral.DEFAULTS[BTC])
+    ),
+    "DEFAULT_SPECS": _checked(
+        instruments.ContractSpec, instruments.check_spec, msgspec.structs.asdict(instruments.DEFAULT_SPECS[BTC])
+    ),
 }
 
 # Some parameters reach their bounds only where another moves with them.
@@ -157,15 +165,15 @@ def _resolve(source: str) -> object:
     return found
 
 
-def _decode(kind: type[codec.Record], fields: Fields) -> object:  # type: ignore[misc]
+def _decode(kind: type[R], fields: Fields) -> R:
     """Return a record by way of its bytes, so that the bounds of its types count as well."""
-    names = [field.name for field in msgspec.structs.fields(kind)]
     defaults = _defaults(kind)
-    values = [fields.get(name, defaults[name]) for name in names]
-    return codec.Decoder(kind, max_bytes=4_096).decode(codec.encode(tuple(values)))
+    names = [field.name for field in msgspec.structs.fields(kind)]
+    values = tuple(fields.get(name, defaults[name]) for name in names)
+    return codec.Decoder(kind, max_bytes=4_096).decode(codec.encode(values))
 
 
-def _defaults(kind: object) -> Values:
+def _defaults(kind: object) -> Fields:
     """Return the defaults of a record, a named tuple or a dataclass."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         found = {field.name: field.default for field in msgspec.structs.fields(kind)}
@@ -196,11 +204,12 @@ def _is_stated(name: str, cell: str, value: object) -> bool:
         case int():
             return _number(cell) == value and _reading(name, value) in (cell.partition("(")[2].rstrip(")"), "")
         case tuple():
-            return cell == ", ".join(ASSET_NAMES[feed] for feed in value)
-        case str():
-            return cell == value
+            # Timeouts are a tuple of their own table.
+            return cell == (
+                "as above" if isinstance(value, Timeouts) else ", ".join(ASSET_NAMES[feed] for feed in value)
+            )
         case _:
-            return cell == "as above"
+            return cell == value
 
 
 def _reading(name: str, value: int) -> str:
@@ -208,7 +217,7 @@ def _reading(name: str, value: int) -> str:
     words = name.lower().strip("_").split("_")
     if "ppm" in words:
         return f"{_plain(Decimal(value) / 10_000)} %"
-    if "ms" in words and "time" not in words and value < 10**10:
+    if "ms" in words and (value % 1_000 == 0 or value < 10**6):
         scale = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1_000, "ms": 1}
         unit = next(unit for unit, size in scale.items() if (value and value % size == 0) or unit == "ms")
         return f"{value // scale[unit]} {unit}"
@@ -232,10 +241,13 @@ def _names(table: Table) -> list[str]:
 @pytest.mark.parametrize("table", _tables("record"), ids=lambda table: table.name)
 def test_record__every_field__stands_with_its_default(table: Table) -> None:
     defaults = _defaults(_resolve(table.source))
-    if table.name == "TradingParams":
-        assert table.header == ("parameter", "default", "unit", "bounds", "reason")
+    assert table.header == ("parameter", "default", "unit", "bounds", "reason")
     assert _names(table) == list(defaults)
-    wrong = [row[:2] for row, (name, value) in zip(table.rows, defaults.items(), strict=True) if not _is_stated(name, row[1], value)]
+    wrong = [
+        row[:2]
+        for row, (name, value) in zip(table.rows, defaults.items(), strict=True)
+        if not _is_stated(name, row[1], value)
+    ]
     assert not wrong
 
 
@@ -247,19 +259,25 @@ def test_records__every_field_of_each__stands_with_its_default(table: Table) -> 
     for place, record in enumerate(records.values(), 1):
         values = msgspec.structs.asdict(record)
         assert _names(table) == list(values)
-        assert not [row for row, (name, value) in zip(table.rows, values.items(), strict=True) if not _is_stated(name, row[place], value)]
+        assert not [
+            row
+            for row, (name, value) in zip(table.rows, values.items(), strict=True)
+            if not _is_stated(name, row[place], value)
+        ]
 
 
 @pytest.mark.parametrize("table", _tables("constants") + _tables("some constants"), ids=lambda table: table.source)
 def test_constants__of_a_module__stand_with_their_values(table: Table) -> None:
     module = importlib.import_module(table.source)
-    wrong = [row for row, name in zip(table.rows, _names(table), strict=True) if not _is_stated(name, row[1], getattr(module, name))]
+    wrong = [
+        row
+        for row, name in zip(table.rows, _names(table), strict=True)
+        if not _is_stated(name, row[1], getattr(module, name))
+    ]
     assert not wrong
     if table.kind == "constants":
-        source = Path(str(module.__file__)).read_text(encoding="utf-8")
-        assert _names(table) == re.findall(r"^([A-Z][A-Z0-9_]*): Final = [\d(E-]", source, re.MULTILINE) or _names(
-            table
-        ) == [name for name in re.findall(r"^([A-Z][A-Z0-9_]*): Final =", source, re.MULTILINE) if isinstance(getattr(module, name), int)]
+        named = re.findall(r"^([A-Z][A-Z0-9_]*): Final =", Path(str(module.__file__)).read_text("utf-8"), re.MULTILINE)
+        assert _names(table) == [name for name in named if isinstance(getattr(module, name), int)]
 
 
 def _bounded() -> Iterator[tuple[str, str, int, int | None]]:
@@ -271,9 +289,8 @@ def _bounded() -> Iterator[tuple[str, str, int, int | None]]:
 
 
 def _accepts(owner: str, fields: Fields) -> bool:
-    base = msgspec.structs.asdict(_resolve(f"holdfast.protocol.{'instruments' if owner == 'DEFAULT_SPECS' else 'collateral'}.params.{owner}")[BTC]) if owner.isupper() else {}  # type: ignore[index]
     try:
-        CHECKS[owner](base | fields)
+        CHECKED[owner].check(CHECKED[owner].base | fields)
     except (BrokenInvariantError, Malformed, ReplayInputError):
         return False
     return True
@@ -285,7 +302,9 @@ def test_bound__at_its_edges__holds_and_beyond_it_refuses(owner: str, name: str,
     assert _accepts(owner, beside_low | {name: low})
     assert not _accepts(owner, beside_low | {name: low - 1})
     if high is None:
-        assert _accepts(owner, beside_high | {name: TOPS.get(name, ID_MAX)}), "the code has a bound that the page leaves out"
+        assert _accepts(owner, beside_high | {name: TOPS.get(name, ID_MAX)}), (
+            "the code has a bound that the page leaves out"
+        )
     else:
         assert _accepts(owner, beside_high | {name: high})
         assert not _accepts(owner, beside_high | {name: high + 1})
@@ -297,7 +316,7 @@ def test_relation__between_parameters__refuses_its_breach(owner: str, fields: Fi
 
 
 def test_defaults__of_every_module__pass_their_own_checks() -> None:
-    assert all(_accepts(owner, {}) for owner in CHECKS)
+    assert all(_accepts(owner, {}) for owner in CHECKED)
 
 
 def test_grid__as_stated__is_the_grid_of_the_code() -> None:
@@ -306,7 +325,11 @@ def test_grid__as_stated__is_the_grid_of_the_code() -> None:
     tails = [[_number(cell) for cell in row[:4]] for row in _table("grid tails").rows]
     for place, asset in enumerate((BTC, ETH)):
         grid = surface.DEFAULT_GRIDS[asset]
-        assert grid.spot_ppm == (*(move[place] for move in moves for _ in volatilities), *(tail[1] for tail in tails), 0)
+        assert grid.spot_ppm == (
+            *(move[place] for move in moves for _ in volatilities),
+            *(tail[1] for tail in tails),
+            0,
+        )
         assert grid.vol_ppm == (*(volatilities * len(moves)), *[volatilities[2]] * len(tails), 0)
         assert grid.dampen_ppm == (*[10**6] * 27, *(tail[2 + place] for tail in tails), 10**6)
         assert grid.rho_shift_ppm == (*[0] * 31, -250_000)
@@ -349,8 +372,16 @@ def test_joint_scenarios__as_counted__are_listed() -> None:
 @pytest.mark.parametrize("seed", [1, 7, 2025])
 def test_agents__of_a_population__start_with_the_stated_money(seed: int) -> None:
     rows = {kind: (share, money) for kind, share, money in _table("agents").rows}
-    assert {kind.kind: percent for kind, percent in _PERCENT} == {kind: _number(share) for kind, (share, _) in rows.items()}
-    usdc = {"maker": (8e6, 15e6), "bidder": (3e6, 8e6), "seller": (25e3, 150e3), "buyer": (30e3, 400e3), "churner": (10e3, 80e3)}
+    assert {kind.kind: percent for kind, percent in _PERCENT} == {
+        kind: _number(share) for kind, (share, _) in rows.items()
+    }
+    usdc = {
+        "maker": (8e6, 15e6),
+        "bidder": (3e6, 8e6),
+        "seller": (25e3, 150e3),
+        "buyer": (30e3, 400e3),
+        "churner": (10e3, 80e3),
+    }
     for agent in Population(seed, 400).agents:
         held = {ASSET_NAMES[asset]: amount for asset, amount in agent.deposits}
         if agent.kind != "hedger":

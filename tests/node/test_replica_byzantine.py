@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace as replace_chain
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -196,7 +197,10 @@ def test_bad_extension_signature__precommit_is_dropped__others_decide() -> None:
 
 
 def recorded_messages() -> list[bytes]:
-    """Genuine messages of every kind that a short run sends."""
+    """Genuine messages of every kind: of this chain so far, and of another chain with the same keys.
+
+    A second history of this very chain would be a fork by all validators, which no replica can withstand.
+    """
     seen: list[bytes] = []
 
     class Recording:
@@ -211,7 +215,9 @@ def recorded_messages() -> list[bytes]:
             seen.append(message)
             self.inner.broadcast(message)
 
-    network = ReplicaNetwork(wrap_network=lambda _, inner: Recording(inner))
+    ReplicaNetwork(wrap_network=lambda _, inner: Recording(inner)).run_to(5)
+    other = replace_chain(CHAIN, chain_id="toy-2")
+    network = ReplicaNetwork(chain=other, wrap_network=lambda _, inner: Recording(inner))
     network.run_to(4)
     network.world.crash(1)
     network.run_to(8)

@@ -1,6 +1,7 @@
 """`holdfast replay`."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -87,12 +88,8 @@ replay.__doc__ = _HELP
 
 def _prepare_report(folder: Path) -> None:
     """Find out before the run whether a report can be made and where it may go."""
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        raise ReplayInputError(
-            "--report needs matplotlib, which is not installed; install it or leave --report out"
-        ) from None
+    if find_spec("matplotlib") is None:
+        raise ReplayInputError("--report needs matplotlib, which is not installed; install it or leave --report out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".holdfast"

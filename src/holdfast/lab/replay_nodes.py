@@ -179,7 +179,8 @@ class Nodes:
                 ensure(offered == OfferVerdict.ACCEPT, "a peer's snapshot is taken")
                 for number in range(info.chunks):
                     chunk = giver.load_snapshot_chunk(info.height, info.format, number)
-                    ensure(taker.apply_snapshot_chunk(number, chunk) == ChunkVerdict.ACCEPT, "a peer's snapshot restores")
+                    verdict = taker.apply_snapshot_chunk(number, chunk)
+                    ensure(verdict == ChunkVerdict.ACCEPT, "a peer's snapshot restores")
                 return True
         return False
 

@@ -52,7 +52,7 @@ class Readers:
             while not self._stop.wait(_PAUSE_SECONDS):
                 for app in self._apps():
                     self._read(app, place)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 -- handed to the thread that waits
             self._errors.append(error)
 
     def _read(self, app: ObservedExchange, place: int) -> None:

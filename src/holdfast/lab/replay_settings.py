@@ -164,7 +164,7 @@ def _check_counts(settings: ReplaySettings) -> None:
     for name, value, low, high in bounds:
         if value is not None and not low <= value <= high:
             raise ReplayInputError(f"{name} {value}: give a number from {low} to {high}")
-    if settings.restore_at is not None and settings.validators < 2:
+    if settings.restore_at is not None and settings.validators == 1:
         raise ReplayInputError("--restore-at needs a second validator to restore from; give --validators 2 or more")
 
 

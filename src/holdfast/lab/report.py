@@ -53,8 +53,8 @@ def _page(verdict: Verdict, plots: list[str]) -> str:
             '<html lang="en"><head><meta charset="utf-8"><title>Holdfast replay</title>',
             f"<style>{_STYLE}</style></head><body>",
             "<h1>Holdfast replay</h1>",
-            f"<p>{show_time(verdict.start_ms)} to {show_time(verdict.end_ms)}, seed {verdict.seed} "
-            f'<span class="verdict {state}">{word}</span></p>',
+            f"<p>{show_time(verdict.start_ms)} to {show_time(verdict.end_ms)}, seed {verdict.seed}</p>",
+            f'<p class="verdict {state}">{word}</p>',
             *(f"<p><b>Broken:</b> {escape(failure)}</p>" for failure in verdict.failures),
             *(f"<p>Fault: <code>{escape(fault)}</code></p>" for fault in verdict.faults),
             '<div class="tiles">',

@@ -18,7 +18,7 @@ from holdfast.node.application import (
     FinalizeResponse,
     PrepareRequest,
 )
-from holdfast.node.exchange import ExchangeApplication
+from holdfast.node.exchange import SNAPSHOT_EVERY, ExchangeApplication
 from holdfast.primitives import codec
 from holdfast.primitives.check import ensure
 from holdfast.primitives.crypto import sha256
@@ -58,6 +58,7 @@ class Solo:
         validators: int = 4,
         rebuilds: bool = True,
         interval_ms: int = 60_000,
+        snapshot_every: int = SNAPSHOT_EVERY,
     ) -> None:
         """Begin a chain with so many funded accounts; `deposits` says what others than cash an account starts with."""
         self.custodian = make_key("custodian")
@@ -84,7 +85,7 @@ class Solo:
         fields.update(genesis_changes or {})
         self.genesis = codec.encode(Genesis(**fields))  # type: ignore[arg-type]
         self.disk = SimulatedDisk(derive_random(1, "disk"))
-        self.app = ExchangeApplication(self.disk, self.report, rebuilds=rebuilds)
+        self.app = ExchangeApplication(self.disk, self.report, snapshot_every=snapshot_every, rebuilds=rebuilds)
         self.app.init_chain(self.genesis)
         genesis_hash = sha256(self.genesis)
         self.domain = command_domain("solo", genesis_hash)

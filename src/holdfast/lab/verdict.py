@@ -2,9 +2,13 @@
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from holdfast.lab.replay_settings import show_time
 from holdfast.primitives.units import USDC_ATOMS
+from holdfast.protocol.ledger.state import ASSET_ATOMS, ASSET_NAMES
+
+_SHOWN_MAX: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,17 +85,19 @@ class Verdict:
 
     def to_words(self) -> str:
         """Return the verdict for people."""
-        lines = [
-            f"{'GOOD' if self.is_good else 'BROKEN'}: {self.blocks:,} blocks from {show_time(self.start_ms)} to "
-            f"{show_time(self.end_ms)}, seed {self.seed}, {self.seconds:.1f} s",
-            *(f"  BROKEN: {failure}" for failure in self.failures),
-            *self._chain_words(),
-            *self._market_words(),
-            *self._safety_words(),
-            *self._oracle_words(),
-            *self._setting_words(),
-        ]
-        return "\n".join(lines)
+        word = "GOOD" if self.is_good else "BROKEN"
+        span = f"{show_time(self.start_ms)} to {show_time(self.end_ms)}"
+        return "\n".join(
+            [
+                f"{word}: {self.blocks:,} blocks, {span}, seed {self.seed}, {self.seconds:.1f} s",
+                *(f"  BROKEN: {failure}" for failure in self.failures),
+                *self._chain_words(),
+                *self._market_words(),
+                *self._safety_words(),
+                *self._oracle_words(),
+                *self._setting_words(),
+            ]
+        )
 
     def _chain_words(self) -> list[str]:
         lines = []
@@ -103,34 +109,31 @@ class Verdict:
         return [f"Validators: app hashes {agree}{halted}", *lines, f"  root log {self.root_log_sha256}"]
 
     def _market_words(self) -> list[str]:
-        refused = ", ".join(f"{code} {count:,}" for code, count in list(self.rejected.items())[:8])
-        types = ", ".join(f"{name} {count:,}" for name, count in self.refused_order_types.items())
+        orders = f"{self.orders:,} orders in {self.commands:,} commands, {self.orders_accepted:,} accepted"
+        instruments = f"{self.instruments_listed:,} instruments listed, {self.settled_instruments:,} settled"
         return [
-            f"Market: {self.orders:,} orders in {self.commands:,} commands, {self.orders_accepted:,} accepted, "
-            f"{self.fills:,} fills, {self.instruments_listed:,} instruments listed, {self.settled_instruments:,} settled",
-            f"  refused: {refused or 'nothing'}",
-            f"  refused by order type: {types or 'none'}",
+            f"Market: {orders}, {self.fills:,} fills; {instruments}",
+            f"  refused: {_listed(self.rejected)}",
+            f"  refused by order type: {_listed(self.refused_order_types)}",
         ]
 
     def _safety_words(self) -> list[str]:
-        checked = min((counts["checked"] for counts in self.invariants.values()), default=0)
+        fund = f"{_dollars(self.insurance_first_atoms)} at the start, {_dollars(self.insurance_atoms)} at the end"
+        end = f"{self.undercollateralised_at_end}; still in liquidation: {self.in_liquidation_at_end}"
         held = ", ".join(f"{asset} {money['difference_atoms']}" for asset, money in self.conservation.items())
+        checked = min((counts["checked"] for counts in self.invariants.values()), default=0)
+        broken = sum(counts["broken"] for counts in self.invariants.values())
+        haircut = f"haircut {_dollars(self.haircut_atoms)}"
         return [
-            f"Liquidation: {self.liquidated_accounts:,} accounts, {self.auctions:,} auctions, haircut "
-            f"{_dollars(self.haircut_atoms)}; insurance fund {_dollars(self.insurance_first_atoms)} at the start, "
-            f"{_dollars(self.insurance_atoms)} at the end",
-            f"  under water at the end: {self.undercollateralised_at_end}; still in liquidation: "
-            f"{self.in_liquidation_at_end}",
-            f"Conservation: differences {held}",
-            f"Invariants: {len(self.invariants)}, each checked at least {checked:,} times, "
-            f"{sum(counts['broken'] for counts in self.invariants.values())} broken",
+            f"Liquidation: {self.liquidated_accounts:,} accounts, {self.auctions:,} auctions, {haircut}; fund {fund}",
+            f"  under water at the end: {end}",
+            f"Conservation: differences in atoms {held}",
+            f"Invariants: {len(self.invariants)}, each checked in at least {checked:,} blocks, {broken} broken",
         ]
 
     def _oracle_words(self) -> list[str]:
         return [
-            f"Oracle {feed}: {counts['updates']:,} updates, {counts['outliers_rejected']:,} outliers rejected, "
-            f"{counts['status_changes']:,} status changes, {counts['lies_included']:,} lies included, "
-            f"{counts['outside_honest_range']:,} outside the honest range"
+            f"Oracle {feed}: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
             for feed, counts in self.oracle.items()
         ]
 
@@ -138,17 +141,22 @@ class Verdict:
         lines = [f"Fault: {fault}" for fault in self.faults]
         kinds = ", ".join(f"{row['agents']} {kind}s" for kind, row in self.agents.items())
         money = ", ".join(
-            f"{sum(row[key] for row in self.agents.values()):,} {key.removesuffix('_atoms').upper()} atoms"
-            for key in ("usdc_atoms", "btc_atoms", "eth_atoms", "usdt_atoms")
+            f"{sum(row[f'{name.lower()}_atoms'] for row in self.agents.values()) // atoms:,} {name}"
+            for name, atoms in zip(ASSET_NAMES, ASSET_ATOMS, strict=True)
         )
         lines.append(f"Agents: {kinds}; starting with {money}")
-        lines.append("Fees: " + ", ".join(f"{name} {value:,}" for name, value in self.fees.items()))
-        synthetic = ", ".join(f"{feed} {count:,}" for feed, count in self.synthetic_only_blocks.items())
-        lines.append(f"Blocks priced by synthetic venues alone: {synthetic}")
+        lines.append(f"Fees: {', '.join(f'{name} {value:,}' for name, value in self.fees.items())}")
+        lines.append(f"Blocks priced by synthetic venues alone: {_listed(self.synthetic_only_blocks)}")
         if self.taken_at_par:
             lines.append(f"Taken at par with USD, no rate in this input: {', '.join(self.taken_at_par)}")
         lines.extend(f"Note: {note}" for note in self.notes)
         return lines
+
+
+def _listed(counts: dict[str, int]) -> str:
+    shown = [f"{name} {count:,}" for name, count in list(counts.items())[:_SHOWN_MAX]]
+    more = len(counts) - len(shown)
+    return ", ".join(shown) + (f", and {more} more" if more else "") if shown else "none"
 
 
 def _dollars(atoms: int) -> str:

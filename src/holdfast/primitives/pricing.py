@@ -12,6 +12,7 @@ Sources: Black 1976; Gatheral and Jacquier, arXiv 1204.0646, section 4 (power-la
 """
 
 import hashlib
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -188,16 +189,17 @@ def check_golden() -> None:
     ensure(golden_hash() == GOLDEN, "the pricing kernel computes the pinned bits")
 
 
+def _list_draws(seed: int) -> Iterator[int]:
+    while True:
+        seed = (seed * 6364136223846793005 + 1442695040888963407) % 2**64
+        yield seed >> 11
+
+
 def _golden_inputs() -> tuple[Slices, Options, Grid]:
-    seed = 20251010
+    draws = _list_draws(20251010)
 
     def draw(count: int, low: int, high: int) -> IntArray:
-        nonlocal seed
-        values = []
-        for _ in range(count):
-            seed = (seed * 6364136223846793005 + 1442695040888963407) % 2**64
-            values.append(low + (seed >> 11) % (high - low + 1))
-        return np.array(values, dtype=np.int64)
+        return np.array([low + next(draws) % (high - low + 1) for _ in range(count)], dtype=np.int64)
 
     # The last quarter of the slices lies inside its settlement window, and the very last has expired.
     count, late = 32, 8

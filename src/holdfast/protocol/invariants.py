@@ -96,7 +96,8 @@ def nonces_only_grow(draft: Draft, block: BlockContext) -> None:
 
 def expired_is_empty(draft: Draft, block: BlockContext) -> None:
     """A settlement price is written once; its instruments have no orders, and nobody holds one that is gone."""
-    instruments, settlements = draft[INSTRUMENTS], draft[SETTLEMENTS]
+    instruments = draft[INSTRUMENTS]
+    settlements = draft[SETTLEMENTS]
     for key, settlement in settlements.changes().items():  # det-ok: each entry is independent of the others
         before = settlements.get_base(key)
         is_kept = settlement is not None and (before is None or before.price_e8 == settlement.price_e8)
@@ -104,9 +105,10 @@ def expired_is_empty(draft: Draft, block: BlockContext) -> None:
     for instrument_id, instrument in instruments.items():
         if (instrument.underlying, instrument.expiry_ms) in settlements:
             for side in Side:
-                ensure((instrument_id, side) not in draft[SIDES], f"instrument {instrument_id} is settled, not traded")
+                ensure((instrument_id, side) not in draft[SIDES], f"{instrument_id} is settled, not traded")
     for instrument_id, kept in instruments.changes().items():  # det-ok: each entry is independent of the others
-        ensure(kept is not None or not get_holders(draft, instrument_id), f"nobody holds {instrument_id}, which is gone")
+        is_held = bool(get_holders(draft, instrument_id))
+        ensure(kept is not None or not is_held, f"nobody holds {instrument_id}, which is gone")
 
 
 def fund_not_negative(draft: Draft, block: BlockContext) -> None:

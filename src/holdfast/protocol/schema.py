@@ -27,7 +27,8 @@ from holdfast.state.table import Table
 
 
 def _tables_of(*modules: object) -> list[Table[Any, Any]]:
-    found = [value for module in modules for _, value in sorted(vars(module).items()) if isinstance(value, Table)]
+    names = [vars(module) for module in modules]  # det-ok: what a module declares is the same in every process
+    found = [value for named in names for _, value in sorted(named.items()) if isinstance(value, Table)]
     return list(dict.fromkeys(found))
 
 

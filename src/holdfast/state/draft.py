@@ -99,8 +99,9 @@ class DraftTable(Generic[K, V]):
     def keys(self) -> list[K]:
         """Return the keys in order; the list is shared and must not be changed."""
         base, ordered = self._base, self._rows.ordered
-        added = [key for key, value in self._changed.items() if value is not None and key not in base]
-        removed = {key: True for key, value in self._changed.items() if value is None and key in base}
+        changed = self._changed
+        added = [key for key in changed if changed[key] is not None and key not in base]
+        removed = {key: True for key in changed if changed[key] is None and key in base}
         if not added and not removed:
             return ordered
         kept = [key for key in ordered if key not in removed] if removed else list(ordered)

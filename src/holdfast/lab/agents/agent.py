@@ -99,9 +99,7 @@ class Agent:
         best = market.best(contract, 1 - side)
         if best is None or lots <= 0:
             return None
-        return PlaceOrder(
-            contract.id, side, best[0], min(lots, best[1]), time_in_force=IOC, reduce_only=reduce_only
-        )
+        return PlaceOrder(contract.id, side, best[0], min(lots, best[1]), time_in_force=IOC, reduce_only=reduce_only)
 
     def reduce(self, market: Market, contract: Contract, share_ppm: int) -> Command | None:
         """Return an order that closes a share of a position, at least a lot of it."""

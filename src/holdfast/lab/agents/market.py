@@ -193,9 +193,7 @@ def _read_chain(draft: Draft, ids: tuple[int, ...]) -> Chain:
     series: dict[int, dict[int, list[Contract]]] = {underlying: {} for underlying in UNDERLYINGS}
     for instrument_id in ids:
         row = draft[INSTRUMENTS][instrument_id]
-        contract = Contract(
-            instrument_id, row.kind, row.underlying, row.expiry_ms, row.strike_e8, row.tick_value_atoms
-        )
+        contract = Contract(instrument_id, row.kind, row.underlying, row.expiry_ms, row.strike_e8, row.tick_value_atoms)
         contracts[instrument_id] = contract
         if row.kind == Kind.FUTURE:
             futures[row.underlying].append(contract)

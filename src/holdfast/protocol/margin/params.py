@@ -53,7 +53,8 @@ MARGIN_PARAMS: Final = Table[int, MarginParams]("margin params", ["u64"], Margin
 
 def check(params: MarginParams) -> None:
     """Check the parameters against their hard bounds and each other."""
-    ensure(PPM // 2 <= params.loss_mm_ppm <= params.loss_im_ppm <= 3 * PPM, "loss factors stay in bounds")  # det-ok
+    ensure(PPM <= 2 * params.loss_mm_ppm, "maintenance covers at least half of the worst loss")
+    ensure(params.loss_mm_ppm <= params.loss_im_ppm <= 3 * PPM, "loss factors stay in bounds")
     ensure(params.short_mm_ppm <= params.short_im_ppm <= 100_000, "short charges stay in bounds")
     ensure(params.basis_mm_ppm <= params.basis_im_ppm <= 100_000, "basis charges stay in bounds")
     ensure(

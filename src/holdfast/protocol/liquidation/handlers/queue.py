@@ -61,7 +61,8 @@ def list_unhealthy(draft: Draft) -> list[tuple[int, int]]:
         for place in (missing > 0).nonzero()[0].tolist():
             short[int(matrix.account_ids[place])] = int(missing[place])
     # Money alone moves without touching an account's risk: a haircut, a fee, an object's deposit.
-    moved = {account_id: True for account_id, _ in draft[BALANCES].changes() if is_margined(account_id)}
+    changes = draft[BALANCES].changes()
+    moved = {account_id: True for account_id, _ in changes if is_margined(account_id)}
     for account_id in sorted({**moved, **dict.fromkeys(draft[RISK].keys())}):
         if margin.is_covered(draft, account_id):
             short.pop(account_id, None)

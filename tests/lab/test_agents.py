@@ -1,0 +1,117 @@
+"""Agents: who is there, with what, and that their commands come from the seed and the state alone."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from tests.support.exchange import Market as Exchange
+
+from holdfast.client.signing import SigningKey
+from holdfast.lab.agents import KINDS, Population
+from holdfast.lab.agents.market import Market, Memory
+from holdfast.lab.agents.population import Submission
+from holdfast.primitives.units import USDC_ATOMS
+from holdfast.protocol.ledger.state import ASSET_NAMES
+from holdfast.protocol.machine import admit_tx
+from holdfast.protocol.trading.messages import MassQuote, PlaceOrder, SetProtection
+
+DOMAIN = bytes(32)
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Exchange:
+    return Exchange(accounts=2)
+
+
+def act(exchange: Exchange, blocks: int, seed: int = SEED, count: int = 40) -> Iterator[Submission]:
+    population = Population(seed, count)
+    for height in range(1, blocks + 1):
+        yield from population.act(exchange.draft, height, height * 60_000, DOMAIN)
+
+
+@pytest.mark.parametrize("count", [10, 24, 200, 1_000])
+def test_population__any_size__has_every_kind_and_exactly_that_many(count: int) -> None:
+    population = Population(SEED, count)
+    kinds = Counter(agent.kind for agent in population.agents)
+    assert len(population.agents) == count
+    assert set(kinds) == set(KINDS)
+    assert len(KINDS) >= 5
+
+
+def test_population__default_size__is_mostly_takers_and_few_makers() -> None:
+    kinds = Counter(agent.kind for agent in Population(SEED, 200).agents)
+    assert 6 <= kinds["maker"] <= 10
+    assert kinds["seller"] > 30
+    assert kinds["buyer"] > kinds["seller"]
+
+
+def test_population__genesis__gives_each_agent_money_and_its_own_key() -> None:
+    population = Population(SEED, 200)
+    accounts = population.genesis_accounts()
+    assert len({account.owner_key for account in accounts}) == 200
+    assert all(sum(amount for _, amount in account.deposits) > 0 for account in accounts)
+    money = population.starting_money()
+    assert sum(row["agents"] for row in money.values()) == 200
+    for asset_id, name in enumerate(ASSET_NAMES):
+        told = sum(row[f"{name.lower()}_atoms"] for row in money.values())
+        assert told == sum(amount for account in accounts for asset, amount in account.deposits if asset == asset_id)
+    assert money["maker"]["usdc_atoms"] > 10_000_000 * USDC_ATOMS
+
+
+def test_act__same_seed_and_states__gives_the_same_bytes(exchange: Exchange) -> None:
+    first, second = list(act(exchange, 30)), list(act(exchange, 30))
+    assert first == second
+    assert len(first) > 50
+    assert first != list(act(exchange, 30, seed=8))
+
+
+def test_act__every_command__is_signed_for_its_own_account(exchange: Exchange) -> None:
+    population = Population(SEED, 40)
+    keys: dict[bytes, int] = {agent.key.public_key: agent.account_id for agent in population.agents}
+    for submission in act(exchange, 30):
+        admission = admit_tx(DOMAIN, submission.tx)
+        assert admission.envelope is not None, admission
+        signer = admission.envelope.signer
+        assert keys.get(signer) == admission.envelope.account_id or signer == population.custodian.public_key
+
+
+def test_act__no_price_yet__does_nothing() -> None:
+    assert Population(SEED, 40).act(Exchange(accounts=2, blocks=0).draft, 1, 60_000, DOMAIN) == []
+
+
+def test_makers__without_protection__set_it_before_they_quote(exchange: Exchange) -> None:
+    population = Population(SEED, 200)
+    maker = next(agent for agent in population.agents if agent.kind == "maker")
+    market = Market(exchange.draft, 3, 180_000, Memory())
+    assert [type(command) for command in maker.decide(market)] == [SetProtection, SetProtection]
+
+
+def test_act__commands__come_in_many_kinds(exchange: Exchange) -> None:
+    kinds = Counter(
+        type(admission.envelope.command)
+        for submission in act(exchange, 40, count=200)
+        if (admission := admit_tx(DOMAIN, submission.tx)).envelope is not None
+    )
+    assert kinds[PlaceOrder] > 50
+    assert kinds[SetProtection] > 0
+    assert kinds[MassQuote] == 0
+    assert len(kinds) >= 4
+
+
+def test_market__chain__is_in_order_of_expiry_and_strike(exchange: Exchange) -> None:
+    market = Market(exchange.draft, 3, 180_000, Memory())
+    for underlying in (1, 2):
+        series = market.chain.series[underlying]
+        assert [one.expiry_ms for one in series] == sorted(one.expiry_ms for one in series)
+        for one in series:
+            assert [option.strike_e8 for option in one.options] == sorted(option.strike_e8 for option in one.options)
+        near = market.options_near(underlying, 2, 2)
+        assert near
+        assert all(contract.underlying == underlying for contract in near)
+
+
+def test_signing_key__agents_of_other_seeds__differ() -> None:
+    keys = {Population(seed, 10).agents[0].key.public_key for seed in range(5)}
+    assert len(keys) == 5
+    assert SigningKey(bytes(32)).public_key not in keys
