@@ -115,3 +115,13 @@ def test_replay__report_into_a_file__is_refused_before_the_run(tmp_path: Path) -
     assert code == 2
     assert "--report" in err
     assert "replay 1/5" not in err
+
+
+def test_replay__report_without_matplotlib__is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.cli.replay.find_spec", lambda _name: None)
+    code, out, err = call("replay", str(EXAMPLE), *SHORT, "--report", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert "matplotlib" in err
+    assert err.count("\n") == 1

@@ -1,13 +1,17 @@
 """The report: a page that needs nothing but itself, and a picture."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from holdfast.lab.replay import Replay, run_replay
 from holdfast.lab.replay_settings import ReplaySettings
+from holdfast.lab.report import write_report
 
-pytest.importorskip("matplotlib")
+if TYPE_CHECKING:
+    from collections.abc import Sized
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "crash_hour"
 
 
@@ -26,8 +30,6 @@ def result() -> Replay:
 
 
 def test_report__page__shows_plots_and_tables_and_loads_nothing(result: Replay, tmp_path: Path) -> None:
-    from holdfast.lab.report import write_report
-
     page = write_report(result, tmp_path)
     text = page.read_text(encoding="utf-8")
     assert page.name == "index.html"
@@ -42,8 +44,6 @@ def test_report__page__shows_plots_and_tables_and_loads_nothing(result: Replay, 
 
 
 def test_report__picture__is_a_png(result: Replay, tmp_path: Path) -> None:
-    from holdfast.lab.report import write_report
-
     write_report(result, tmp_path)
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG\r\n")
 
@@ -53,7 +53,7 @@ def test_series__every_list__has_one_entry_an_interval(result: Replay) -> None:
     assert series is not None
     count = len(series.times_ms)
     assert count == 8
-    lists = [
+    lists: list[Sized] = [
         series.insurance_atoms,
         series.liquidated,
         series.in_liquidation,

@@ -73,9 +73,11 @@ def judge(verdict: Verdict, fired: tuple[str, ...]) -> tuple[str, ...]:
         failures.append(f"only {len(fired)} kinds of faults fired")
     if verdict.fills == 0:
         failures.append("nothing traded")
-    for validator in verdict.validators:
-        if int(validator["height"]) < max(heights) - LAG_MAX or validator["status"] not in ("running", "catching-up"):
-            failures.append(f"{validator['name']} is {validator['status']} at {validator['height']} of {max(heights)}")
+    failures.extend(
+        f"{validator['name']} is {validator['status']} at {validator['height']} of {max(heights)}"
+        for validator in verdict.validators
+        if int(validator["height"]) < max(heights) - LAG_MAX or validator["status"] not in ("running", "catching-up")
+    )
     if verdict.blocks < BLOCKS // 2:
         failures.append(f"only {verdict.blocks} blocks in {BLOCKS} intervals")
     return tuple(failures)

@@ -1,12 +1,16 @@
 """One validator: the shell around the step function, the chain and the application.
 
-    replica            entry points, dispatch, the mempool, and what happens between two heights
+    replica            entry points, dispatch, and what happens between two heights
     replica_env        shared settings, ports, counters
     replica_rounds     the height in progress, and signing
     replica_chain      blocks from judgement to commit, restart
     replica_tip        the durable record of the chain's end
     replica_catchup    a replica that is behind, by blocks
     replica_statesync  a replica that is empty, by snapshot
+    replica_txs        the mempool and its gossip
+    replica_rules      what makes a block follow the chain
+    replica_signing    own votes and proposals, each durable before it leaves
+    replica_permit     whether to sign at all, when the disk may have forgotten
     replica_wire       messages
 
 Everything is synchronous: each entry point runs to its end, and effects leave through ports only. What a peer sends
@@ -21,7 +25,6 @@ from holdfast.consensus.messages import Vote
 from holdfast.consensus.validators import Validator, ValidatorSet
 from holdfast.node.application import Application, CheckTxResponse, ValidatorInfo
 from holdfast.node.evidence_pool import EvidencePool, proof_key
-from holdfast.node.mempool import Mempool
 from holdfast.node.ports import Clock, Disk, Network, Signer
 from holdfast.node.replica_catchup import CatchUp
 from holdfast.node.replica_chain import Chain
@@ -29,9 +32,8 @@ from holdfast.node.replica_env import ChainConfig, Environment, HaltError, LogLi
 from holdfast.node.replica_permit import SigningPermit
 from holdfast.node.replica_rounds import Decision, Rounds
 from holdfast.node.replica_statesync import StateSync
+from holdfast.node.replica_txs import TxIntake
 from holdfast.node.replica_wire import (
-    TXS_BYTES_MAX,
-    TXS_COUNT_MAX,
     BlockResponse,
     BlocksRequest,
     ChunkRequest,
@@ -45,7 +47,6 @@ from holdfast.node.replica_wire import (
     encode_message,
 )
 from holdfast.primitives.check import BrokenInvariantError
-from holdfast.primitives.crypto import sha256
 from holdfast.primitives.reject import Code, Malformed
 
 EARLY_MESSAGES_MAX = 32
@@ -81,22 +82,17 @@ class Replica:
             log=log,
         )
         genesis = ValidatorSet([Validator(validator.public_key, validator.power) for validator in validators])
-        settings = self._env.config
         self.halt_reason = ""
         self._is_up = False
         self._start_is_due = False
-        self._mempool = Mempool(
-            count_max=settings.mempool_count_max,
-            bytes_max=settings.mempool_bytes_max,
-            age_heights_max=settings.mempool_age_heights_max,
-        )
-        self._outgoing: list[bytes] = []
+        self._is_in_rounds = False
+        self._txs = TxIntake(self._env)
         self._evidence = EvidencePool()
         self._chain = Chain(self._env, genesis)
         self._catchup = CatchUp(self._env, self._chain, self._commit)
         self._permit = SigningPermit(self._env, self._chain, self._catchup)
         self._rounds = Rounds(
-            self._env, self._chain, self._evidence, self._reap, self._permit.may_sign, self._commit_decided
+            self._env, self._chain, self._evidence, self._txs.reap, self._permit.may_sign, self._commit_decided
         )
         self._statesync = StateSync(self._env, self._chain, self._restore_or_join)
         self._early: dict[int, list[Message]] = {}
@@ -141,7 +137,7 @@ class Replica:
     @property
     def mempool_size(self) -> int:
         """Return how many transactions wait here."""
-        return len(self._mempool)
+        return len(self._txs.mempool)
 
     def app_hash_at(self, height: int) -> bytes | None:
         """Return the app hash after a height, None where it is not known here."""
@@ -183,13 +179,7 @@ class Replica:
         """Offer a transaction to the mempool and, if it is taken, to the peers."""
         if self.halt_reason or not self._is_up:
             return CheckTxResponse(Code.MEMPOOL_FULL, "this replica takes no transactions now")
-        waiting = len(self._mempool)
-        answer = self._take_tx(tx)
-        if len(self._mempool) > waiting:
-            if not self._outgoing:
-                self._env.set_timer("gossip", self._env.config.gossip_delay_ms, 0)
-            self._outgoing.append(tx)
-        return answer
+        return self._txs.offer(tx, self.height)
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
@@ -219,6 +209,7 @@ class Replica:
     def _join(self) -> None:
         """Take part from the height above the tip."""
         self._open_height()
+        self._join_rounds()
         self._catchup.consider()
         self._env.network.broadcast(encode_message(self._catchup.status(wants_reply=True)))
         if self._rounds.is_started:
@@ -226,6 +217,7 @@ class Replica:
 
     def _open_height(self) -> None:
         self._rounds.begin()
+        self._start_is_due = False
         height = self._rounds.height
         if not self._rounds.is_started:
             self._env.set_timer("start", self._start_delay_ms(), height)
@@ -248,12 +240,15 @@ class Replica:
 
     def _commit(self, decision: Decision) -> None:
         self._chain.execute(decision.block, decision.block_hash, decision.stored)
-        self._mempool.committed(self.height, decision.block.txs)
+        self._txs.mempool.committed(self.height, decision.block.txs)
         proven = frozenset(map(proof_key, decision.block.evidence))
         self._evidence.drop(proven, self._chain.oldest_evidence_height())
         self._env.counters["blocks_committed"] += 1
         self._open_height()
         self._catchup.on_tip_changed()
+        self._release_early()
+
+    def _release_early(self) -> None:
         for sender, messages in self._early.items():
             self._inbox.extend((sender, message) for message in messages)
         self._early.clear()
@@ -267,7 +262,7 @@ class Replica:
             case "tick" if height == self._rounds.height:
                 self._tick()
             case "gossip":
-                self._gossip()
+                self._txs.gossip()
             case "catchup":
                 self._catchup.on_timer(height)
             case "statesync":
@@ -275,8 +270,9 @@ class Replica:
         self._drain()
 
     def _start_height(self) -> None:
-        self._start_is_due = not self._permit.is_settled()
-        if not self._start_is_due:
+        self._start_is_due = True
+        self._join_rounds()
+        if self._is_in_rounds:
             self._rounds.start()
         else:
             # A replica without a memory first hears where the others are; see SigningPermit.
@@ -315,10 +311,11 @@ class Replica:
                 self._take_proposal(sender, message)
             case TxsMessage():
                 for tx in message.txs:
-                    self._take_tx(tx)
+                    self._txs.take(tx, self.height)
             case CommitNotice():
                 self._rounds.compare_notice(message)
                 self._catchup.note(sender, message.height)
+                self._join_rounds()
             case BlocksRequest():
                 self._catchup.on_blocks_request(sender, message)
             case BlockResponse():
@@ -327,7 +324,7 @@ class Replica:
                 pass
 
     def _take_vote(self, sender: int, vote: Vote) -> None:
-        if vote.height == self._rounds.height:
+        if vote.height == self._rounds.height and self._is_in_rounds:
             if not self._rounds.on_vote(vote):
                 self._env.count("vote_refused", peer=sender, height=vote.height, by=vote.validator_index)
         elif vote.height == self.height:
@@ -337,15 +334,15 @@ class Replica:
 
     def _take_proposal(self, sender: int, message: ProposalMessage) -> None:
         height = message.proposal.height
-        if height == self._rounds.height:
+        if height == self._rounds.height and self._is_in_rounds:
             if not self._rounds.on_proposal(message):
                 self._env.count("proposal_refused", peer=sender, height=height, round=message.proposal.round)
         else:
             self._keep_early(sender, height, message)
 
     def _keep_early(self, sender: int, height: int, message: Message) -> None:
-        """Keep what belongs to the next height, a bounded share for each peer; what is further ahead tells of lag."""
-        if height == self._rounds.height + 1:
+        """Keep what cannot be used yet, a bounded share for each peer; what is further ahead tells of lag."""
+        if self._rounds.height <= height <= self._rounds.height + 1:
             kept = self._early.setdefault(sender, [])
             if len(kept) < EARLY_MESSAGES_MAX:
                 kept.append(message)
@@ -356,40 +353,13 @@ class Replica:
         if message.wants_reply or message.height < self.height:
             self._env.network.send(sender, encode_message(self._catchup.status()))
         self._catchup.note(sender, message.height, message.first)
-        if self._start_is_due and self._permit.is_settled():
-            self._start_height()
+        self._join_rounds()
 
-    # Transactions
-
-    def _reap(self) -> tuple[bytes, ...]:
-        return self._mempool.reap(self._env.chain.block_tx_bytes_max)
-
-    def _take_tx(self, tx: bytes) -> CheckTxResponse:
-        tx_hash = sha256(tx)
-        if self._mempool.is_waiting(tx_hash):
-            return CheckTxResponse(Code.OK, "this transaction waits already")
-        if self._mempool.was_included(tx_hash):
-            return CheckTxResponse(Code.NONCE_USED, "this transaction was in a recent block")
-        if not self._mempool.has_room(tx):
-            self._env.count("mempool_full", size=len(tx))
-            return CheckTxResponse(Code.MEMPOOL_FULL, "the transaction is too large, or too many wait")
-        answer = self._env.application.check_tx(tx)
-        if answer.code == Code.OK:
-            self._mempool.add(tx_hash, tx, self.height)
-        else:
-            self._env.counters["tx_refused"] += 1
-        return answer
-
-    def _gossip(self) -> None:
-        """Send what was submitted here since the last time, in bounded messages."""
-        batch: list[bytes] = []
-        size = 0
-        for tx in self._outgoing:
-            if batch and (size + len(tx) > TXS_BYTES_MAX or len(batch) == TXS_COUNT_MAX):
-                self._env.network.broadcast(encode_message(TxsMessage(tuple(batch))))
-                batch, size = [], 0
-            batch.append(tx)
-            size += len(tx)
-        if batch:
-            self._env.network.broadcast(encode_message(TxsMessage(tuple(batch))))
-        self._outgoing.clear()
+    def _join_rounds(self) -> None:
+        """Let consensus messages in from the moment that this replica knows whether it may sign."""
+        if self._is_in_rounds or not self._permit.is_settled():
+            return
+        self._is_in_rounds = True
+        self._release_early()
+        if self._start_is_due:
+            self._rounds.start()

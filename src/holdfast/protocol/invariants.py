@@ -10,17 +10,18 @@ from typing import Final
 import numpy as np
 
 from holdfast.primitives.check import BrokenInvariantError, ensure
-from holdfast.protocol.accounts.state import ACCOUNTS, CLEARING_BASE, FEE_POT, INSURANCE_FUND, NONCES
+from holdfast.protocol.accounts.state import ACCOUNTS, CLEARING_BASE, FEE_POT, INSURANCE_FUND, NONCES, NonceWindow
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book.state import ORDERS, SIDES, Side
 from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
 from holdfast.protocol.ledger.handlers import get_vault
 from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, DUST, USDC
+from holdfast.protocol.limits import NONCE_WINDOW
 from holdfast.protocol.liquidation.handlers import list_unhealthy
 from holdfast.protocol.liquidation.state import LIQUIDATIONS
 from holdfast.protocol.margin.handlers import get_risk
 from holdfast.protocol.margin.rules import compute_matrix, compute_need_atoms, get_row
-from holdfast.protocol.margin.state import CHARGES, RISK, AccountRisk
+from holdfast.protocol.margin.state import CHARGES, RISK, RISK_MATRIX, AccountRisk
 from holdfast.protocol.oracle.state import FEEDS
 from holdfast.protocol.portfolio.handlers import get_holders
 from holdfast.protocol.portfolio.state import POSITIONS
@@ -28,6 +29,8 @@ from holdfast.protocol.rebuild import DERIVED, rebuild
 from holdfast.protocol.settlement.state import SETTLEMENTS
 from holdfast.protocol.surface.state import RISK_ARRAY
 from holdfast.state.draft import Draft
+
+_ALL_USED: Final = (1 << NONCE_WINDOW) - 1
 
 Invariant = Callable[[Draft, BlockContext], None]
 
@@ -90,8 +93,17 @@ def nonces_only_grow(draft: Draft, block: BlockContext) -> None:
     nonces = draft[NONCES]
     for key, window in nonces.changes().items():  # det-ok: each entry is independent of the others
         before = nonces.get_base(key)
-        ensure(window is not None, "a nonce window is never removed")
-        ensure(before is None or (window is not None and window.highest >= before.highest), "nonces only grow")
+        if window is None:
+            raise BrokenInvariantError("a nonce window is never removed")
+        if before is not None:
+            ensure(window.highest >= before.highest, "nonces only grow")
+            jump = window.highest - before.highest
+            kept = _used_bits(before) << jump if jump < NONCE_WINDOW else 0
+            ensure(kept & _ALL_USED & ~_used_bits(window) == 0, "a nonce that is used stays used")
+
+
+def _used_bits(window: NonceWindow) -> int:
+    return window.used[0] << 32 | window.used[1]
 
 
 def expired_is_empty(draft: Draft, block: BlockContext) -> None:
@@ -150,10 +162,23 @@ def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
     if array is None:
         return
     matrix = compute_matrix(draft, array, draft[CHARGES][0])
-    for account_id, tally in list(draft[RISK].items()):
+    changed = draft[RISK]
+    for account_id, tally in list(changed.items()):
         kept, anew = get_risk(draft, account_id), get_row(matrix, account_id)
         ensure(_is_same(kept, anew), f"the margin sums of account {account_id} are fresh")
         ensure(tally.need_atoms >= compute_need_atoms(draft, kept), f"the need of account {account_id} is bounded")
+    # Whose sums have not been touched must stand as at the block's beginning; who is in one matrix alone, empty.
+    first = draft[RISK_MATRIX][0]
+    same = [account_id for account_id in matrix.places if account_id in first.places and account_id not in changed]
+    before, after = [[table.places[one] for one in same] for table in (first, matrix)]
+    for field in _SUMS_OF_MATRIX:
+        is_kept = np.array_equal(getattr(first, field)[before], getattr(matrix, field)[after])
+        ensure(is_kept, f"the {field} of accounts that nothing has touched are fresh")
+    for table, other in ((first, matrix), (matrix, first)):
+        for account_id in table.places:
+            if account_id not in other.places and account_id not in changed:
+                row = get_row(table, account_id)
+                ensure(row is not None and _is_same(row, None), f"account {account_id} holds nothing unnoticed")
 
 
 def indices_equal_primary(draft: Draft, block: BlockContext) -> None:
@@ -162,6 +187,22 @@ def indices_equal_primary(draft: Draft, block: BlockContext) -> None:
     rebuild(shadow)
     for table in DERIVED:
         ensure(draft[table].as_dict() == shadow[table].as_dict(), f"the index of {table.name} is fresh")
+
+
+_SUMS_OF_MATRIX: Final = (
+    "stress",
+    "orders",
+    "quotes",
+    "marks_atoms",
+    "unrealised_atoms",
+    "collateral_atoms",
+    "short_lots",
+    "gross_lots",
+    "future_lots",
+    "quoted_lots",
+    "open_lots",
+    "maintenance_atoms",
+)
 
 
 def _is_same(kept: AccountRisk, anew: AccountRisk | None) -> bool:

@@ -57,7 +57,7 @@ class Block(NamedTuple):
     misbehavior: tuple[tuple[int, int], ...] = ()  # (validator index, height of the equivocation)
 
 
-class Receipt(NamedTuple):
+class Receipt(Record):
     """What one transaction came to."""
 
     code: Code
@@ -79,7 +79,7 @@ class Applied(NamedTuple):
         return self.sealed.root
 
 
-class Admission(NamedTuple):
+class Admission(Record):
     """An envelope that decoded and whose signature holds, or the code that says why not."""
 
     envelope: Envelope | None
@@ -203,7 +203,7 @@ def authorize(draft: Draft, envelope: Envelope, now_ms: int) -> None:
     A deposit is the custodian's whatever the account. Nobody else's comes as far as a nonce, which would be stored.
     Refuses: NOT_CUSTODIAN, ACCOUNT_UNKNOWN, SIGNER_UNKNOWN, SESSION_EXPIRED, NOT_OWNER, SCOPE_MISSING.
     """
-    if isinstance(envelope.command, custody_messages.Deposit):
+    if type(envelope.command) is custody_messages.Deposit:
         custody.check_custodian(draft, envelope.signer)
     else:
         check_signer(draft, envelope.account_id, envelope.signer, now_ms, SCOPES[type(envelope.command)])
@@ -227,10 +227,16 @@ SCOPES: Final[dict[type[Record], int]] = {
 }
 
 
+_CANCELS: Final = (trading_messages.CancelOrder, trading_messages.CancelAll)
+
+
 def execute(draft: Draft, context: BlockContext, envelope: Envelope) -> Events:
     """Run a command's handler."""
     account_id, command = envelope.account_id, envelope.command
     match command:
+        # What comes most often is asked for first.
+        case trading_messages.PlaceOrder() | trading_messages.CancelOrder() | trading_messages.MassQuote():
+            return _trade(draft, context, account_id, command)
         case account_messages.CreateSubaccount():
             custody.hold_object_deposit(draft, account_id, 1)
             return (accounts.create_subaccount(draft, account_id),)
@@ -264,10 +270,10 @@ def _trade(draft: Draft, context: BlockContext, account_id: int, action: Record)
     match action:
         case trading_messages.PlaceOrder():
             return trading.place_order(draft, context, account_id, action)
-        case trading_messages.MassQuote():
-            return trading.mass_quote(draft, context, account_id, action)
         case trading_messages.CancelOrder():
             return trading.cancel_order(draft, account_id, action)
+        case trading_messages.MassQuote():
+            return trading.mass_quote(draft, context, account_id, action)
         case trading_messages.CancelAll():
             return trading.cancel_all(draft, account_id, action)
         case trading_messages.AmendOrder():
@@ -292,7 +298,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
 
 def is_cancel(envelope: Envelope) -> bool:
     """Return whether a command belongs to the front of a block."""
-    return isinstance(envelope.command, trading_messages.CancelOrder | trading_messages.CancelAll)
+    return type(envelope.command) in _CANCELS
 
 
 def is_ordered(envelopes: Sequence[Envelope]) -> bool:

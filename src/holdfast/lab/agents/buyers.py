@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from holdfast.lab.agents.agent import BUY, FOK, IOC, SELL, Agent, Deposits, usdc, usdt
-from holdfast.lab.agents.market import UNDERLYINGS, Contract, Market
+from holdfast.lab.agents.market import Contract, Market
 from holdfast.primitives.units import PPM
 from holdfast.protocol.messages import Command
 from holdfast.protocol.trading.messages import PlaceOrder
@@ -35,9 +35,7 @@ class Buyer(Agent):
         if held and draw < CLOSE_PERCENT:
             closing = self.reduce(market, held[self.between(0, len(held) - 1)], self.between(2, 10) * PPM // 10)
             return [] if closing is None else [closing]
-        underlying = UNDERLYINGS[self.between(0, len(UNDERLYINGS) - 1)]
-        if not market.index_atoms(underlying):
-            return []
+        underlying = market.underlyings[self.between(0, len(market.underlyings) - 1)]
         if draw < CLOSE_PERCENT + FUTURES_PERCENT:
             order = self._trade_future(market, underlying)
         else:

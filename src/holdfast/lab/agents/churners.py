@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar
 
 from holdfast.lab.agents.agent import BUY, FOK, SELL, Agent, Deposits, usdc
-from holdfast.lab.agents.market import UNDERLYINGS, Contract, Market
+from holdfast.lab.agents.market import Contract, Market
 from holdfast.primitives.units import USDC_ATOMS
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import ORDERS
@@ -32,9 +32,9 @@ class Churner(Agent):
 
     def decide(self, market: Market) -> list[Command]:
         """Do one thing."""
-        underlying = UNDERLYINGS[self.between(0, len(UNDERLYINGS) - 1)]
+        underlying = market.underlyings[self.between(0, len(market.underlyings) - 1)]
         options = market.options_near(underlying, 3, 3)
-        if not options or not market.index_atoms(underlying):
+        if not options:
             return []
         option = options[self.between(0, len(options) - 1)]
         habits: tuple[Callable[[Market, Contract], Command | None], ...] = (

@@ -51,9 +51,7 @@ class Maker(Agent):
         missing = [one for one in UNDERLYINGS if (self.account_id, one) not in market.draft[PROTECTIONS]]
         if missing:
             return [SetProtection(one, 20 * self._size[one], PROTECTION_WINDOW_MS) for one in missing]
-        underlying = UNDERLYINGS[(market.height + self.rank) % len(UNDERLYINGS)]
-        if not market.index_atoms(underlying):
-            return []
+        underlying = market.underlyings[(market.height + self.rank) % len(market.underlyings)]
         commands: list[Command] = []
         if market.moves_ppm[underlying] > FLIGHT_MOVE_PPM and market.height > self._fled_height + 10:
             self._fled_height = market.height

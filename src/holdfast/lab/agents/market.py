@@ -70,6 +70,7 @@ class Market:
         array = draft[RISK_ARRAY].get(0)
         matrix = draft[RISK_MATRIX].get(0)
         self.is_open = array is not None and bool(array.lines) and matrix is not None
+        self.underlyings: tuple[int, ...] = ()
         if array is None or matrix is None or not array.lines:
             return
         self.array: RiskArray = array
@@ -77,6 +78,8 @@ class Market:
         self.lines = array.lines
         self._refresh(memory)
         self.chain = memory.chain
+        # Those with a price; an input may know one asset only.
+        self.underlyings = tuple(underlying for underlying in UNDERLYINGS if self.index_atoms(underlying))
         self.moves_ppm = {underlying: self._note_index(memory, underlying) for underlying in UNDERLYINGS}
 
     # Prices

@@ -14,7 +14,7 @@ from holdfast.lab.agents.makers import Maker
 from holdfast.lab.agents.market import Market, Memory
 from holdfast.lab.agents.sellers import Seller
 from holdfast.primitives.crypto import sha256
-from holdfast.primitives.units import USDC_ATOMS
+from holdfast.primitives.units import USDC_ATOMS, div_nearest
 from holdfast.protocol.accounts.state import INSURANCE_FUND
 from holdfast.protocol.custody.messages import Deposit
 from holdfast.protocol.genesis import GenesisAccount
@@ -33,7 +33,7 @@ _PERCENT: Final[tuple[tuple[type[Agent], int], ...]] = (
 _FEW_MAX: Final = {"maker": 10, "bidder": 12}
 _LEAST: Final = {"maker": 2}
 # Kept out of the shares, so that the smallest crowd has somebody of every kind.
-_ROOM: Final = 3
+_ROOM: Final = 5
 KINDS: Final = tuple(kind.kind for kind, _ in _PERCENT)
 AGENTS_MIN: Final = 10
 AGENTS_MAX: Final = 5_000
@@ -103,7 +103,7 @@ class Population:
 def _create(seed: int, count: int) -> list[Agent]:
     agents: list[Agent] = []
     for kind, percent in _PERCENT:
-        size = max(_LEAST.get(kind.kind, 1), (count - _ROOM) * percent // 100)
+        size = max(_LEAST.get(kind.kind, 1), div_nearest((count - _ROOM) * percent, 100))
         size = min(size, _FEW_MAX.get(kind.kind, size))
         if kind is _PERCENT[-1][0]:
             size = count - len(agents)

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from holdfast.lab.agents.agent import BUY, SELL, Agent, Deposits, usdc
-from holdfast.lab.agents.market import UNDERLYINGS, Contract, Market
+from holdfast.lab.agents.market import Contract, Market
 from holdfast.primitives.units import HOUR_MS, PPM
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.instruments.state import Kind
@@ -46,9 +46,9 @@ class Seller(Agent):
         if self._is_fearful and need and equity * PPM < FEAR_PPM * need:
             return self._buy_back(market)
         room = equity * PPM // self._target_ppm - need
-        underlying = UNDERLYINGS[(self.rank + self.between(0, 3) // 3) % len(UNDERLYINGS)]
-        if room <= 0 or not market.index_atoms(underlying):
+        if room <= 0:
             return []
+        underlying = market.underlyings[(self.rank + self.between(0, 3) // 3) % len(market.underlyings)]
         # The two legs take turns, so that a strangle stays about even.
         kind = Kind.PUT if self.between(0, 99) < PUT_PERCENT else Kind.CALL
         option = self._choose(market, underlying, kind)

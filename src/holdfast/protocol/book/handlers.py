@@ -31,7 +31,7 @@ def add(draft: Draft, order_id: int, order: Order) -> None:
     _enter(draft, order_id, order)
     owned = draft[OPEN_ORDERS].get(order.account_id) or ()
     place = bisect_left(owned, order_id)
-    draft[OPEN_ORDERS].put(order.account_id, (*owned[:place], order_id, *owned[place:]))
+    draft[OPEN_ORDERS].put(order.account_id, owned[:place] + (order_id,) + owned[place:])
     if order.flags & FLAG_QUOTE:
         draft[QUOTES].put(_quote_key(order), order_id)
 
@@ -142,7 +142,7 @@ def _enter(draft: Draft, order_id: int, order: Order) -> None:
     entries = sides.get(key) or ()
     entry = _entry(order_id, order)
     place = bisect_left(entries, entry)
-    sides.put(key, (*entries[:place], entry, *entries[place:]))
+    sides.put(key, entries[:place] + (entry,) + entries[place:])
 
 
 def _leave(draft: Draft, order_id: int, order: Order) -> None:

@@ -63,7 +63,8 @@ def get_risk(draft: Draft, account_id: int) -> AccountRisk:
 def is_covered(draft: Draft, account_id: int) -> bool:
     """Return whether an account's cash surely meets its initial margin, and so its maintenance; False tells nothing."""
     tally = _get_tally(draft, account_id)
-    return ledger.get_cash(draft, account_id) >= max(0, tally.need_atoms) and tally.lots <= ACCOUNT_LOTS_MAX
+    cash = ledger.get_cash(draft, account_id)
+    return cash >= 0 and cash >= tally.need_atoms and tally.lots <= ACCOUNT_LOTS_MAX
 
 
 def get_requirement(draft: Draft, account_id: int) -> Requirement:

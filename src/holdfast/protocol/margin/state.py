@@ -33,7 +33,7 @@ class AccountRisk(NamedTuple):
     nets: dict[int, int]  # option lots by strike group, of the groups that have changed since the marks were taken
 
 
-class OrderChange(NamedTuple):
+class OrderChange(Record):
     """Some lots of an order more, or fewer where `lots` is negative."""
 
     line: RiskLine
@@ -43,7 +43,7 @@ class OrderChange(NamedTuple):
     is_quote: bool
 
 
-class PositionChange(NamedTuple):
+class PositionChange(Record):
     """Signed lots of a position more, and what that changes at mark."""
 
     line: RiskLine
@@ -53,7 +53,7 @@ class PositionChange(NamedTuple):
     unrealised_atoms: int
 
 
-class Tally(NamedTuple):
+class Tally(Record):
     """An account's risk in a block as a sum, the changes since that nobody has had to add up, and bounds over both.
 
     While an account's cash is no less than `need_atoms`, its initial margin holds, and so does maintenance; only where

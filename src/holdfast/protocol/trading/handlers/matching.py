@@ -1,7 +1,5 @@
 """Matching: fills against the other side, best price and oldest first."""
 
-from typing import NamedTuple
-
 from holdfast.primitives.codec import Record
 from holdfast.primitives.reject import Code, RejectedError
 from holdfast.protocol.accounts.state import FEE_POT
@@ -27,7 +25,7 @@ from holdfast.protocol.trading.params import TRADING_PARAMS
 from holdfast.state.draft import Draft
 
 
-class Taker(NamedTuple):
+class Taker(Record):
     """An incoming order on its way through the book."""
 
     account_id: int
@@ -38,7 +36,7 @@ class Taker(NamedTuple):
     self_trade: int
 
 
-class Matched(NamedTuple):
+class Matched(Record):
     """What matching came to. `is_stopped` says that the rest may not go on: it is cancelled, not rested."""
 
     open_lots: int
