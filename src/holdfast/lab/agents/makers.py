@@ -13,7 +13,7 @@ from holdfast.protocol.trading.messages import CancelAll, MassQuote, Quote, SetP
 
 SERIES_QUOTED = 4
 STRIKES_EACH_SIDE = 3
-QUOTES_PER_TURN = 3
+QUOTES_PER_TURN = 4
 PROTECTION_WINDOW_MS = 5 * MINUTE_MS
 # Half a spread, as shares of the index and of the mark; both widen with the recent move of the index.
 HALF_INDEX_PPM, HALF_FUTURE_PPM, HALF_MARK_PPM = 350, 150, 15_000
@@ -21,21 +21,23 @@ CALM_MOVE_PPM = 3_000
 WIDENING_MAX = 8
 # A move over the last blocks beyond which all quotes are taken back and put up anew.
 FLIGHT_MOVE_PPM = 20_000
+HEDGE_EVERY = 7
 AGE_SCORE_PPM = 50_000
 NEVER_QUOTED_PPM = 10**12
 
 
 class Maker(Agent):
-    """Quotes three contracts a turn: those whose quotes are furthest from where they should be."""
+    """Quotes a few contracts a turn: those whose quotes are furthest from where they should be."""
 
     kind: ClassVar[str] = "maker"
-    acts_per_block: ClassVar[int] = 6
+    acts_per_block: ClassVar[int] = 3
 
     def __init__(self, seed: int, index: int, rank: int) -> None:
         """Begin without quotes."""
         super().__init__(seed, index, rank)
         self._quoted: dict[int, tuple[int, int]] = {}  # contract -> (mark when quoted, height)
         self._fled_height = 0
+        self._turns = rank
         self._size = {
             underlying: self.between(40, 90) if underlying == BTC else self.between(80, 180)
             for underlying in UNDERLYINGS
@@ -51,13 +53,14 @@ class Maker(Agent):
         missing = [one for one in UNDERLYINGS if (self.account_id, one) not in market.draft[PROTECTIONS]]
         if missing:
             return [SetProtection(one, 20 * self._size[one], PROTECTION_WINDOW_MS) for one in missing]
-        underlying = market.underlyings[(market.height + self.rank) % len(market.underlyings)]
+        self._turns += 1
+        underlying = market.underlyings[self._turns % len(market.underlyings)]
         commands: list[Command] = []
         if market.moves_ppm[underlying] > FLIGHT_MOVE_PPM and market.height > self._fled_height + 10:
             self._fled_height = market.height
             self._quoted.clear()
             commands.append(CancelAll(0))
-        if (market.height + self.rank) % 13 == 0:
+        if self._turns % HEDGE_EVERY == 0:
             commands.extend(self._hedge(market, underlying))
         quotes = self._stalest(market, underlying)
         if quotes:
@@ -93,6 +96,10 @@ class Maker(Agent):
         lean = half * max(-5 * size, min(5 * size, held)) // (5 * size)
         bid = (mark - half - lean) // contract.tick_atoms
         ask = -(-(mark + half - lean) // contract.tick_atoms)
+        # A quote never takes: where others' older quotes are in the way, it stops short of them.
+        lowest, highest = (market.best_of_others(self.account_id, contract, side) for side in (SELL, BUY))
+        bid = bid if lowest is None else min(bid, lowest - 1)
+        ask = ask if highest is None else max(ask, highest + 1)
         self._quoted[contract.id] = (mark, market.height)
         bid_lots = size if bid > 0 and held < 12 * size else 0
         ask_lots = size if held > -8 * size else 0

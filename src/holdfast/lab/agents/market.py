@@ -97,12 +97,12 @@ class Market:
         entry = book.get_best(self.draft, contract.id, side)
         return None if entry is None else (abs(entry[0]), self.draft[ORDERS][entry[2]].lots)
 
-    def delta_ppm(self, contract: Contract) -> int:
-        """Return the contract's share of the index's move, in millionths. Rounds: down."""
-        row = self.lines[contract.id].row
-        change = int(row[ROW_UP]) - int(row[ROW_DOWN])
-        width = self._future_width(contract.underlying)
-        return change * PPM // width if width else 0
+    def best_of_others(self, account_id: int, contract: Contract, side: int) -> int | None:
+        """Return the best price in ticks on a side unless the account itself is first in line there."""
+        entry = book.get_best(self.draft, contract.id, side)
+        if entry is None or self.draft[ORDERS][entry[2]].account_id == account_id:
+            return None
+        return abs(entry[0])
 
     def short_need_atoms(self, contract: Contract) -> int:
         """Return about what maintenance margin asks for one short lot alone. Rounds: up."""

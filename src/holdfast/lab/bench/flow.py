@@ -58,7 +58,7 @@ def make_flow(steps: int, accounts: int, mid_ticks: int, *, resting: int, run: i
     book = BareBook()
     traders = [_Trader() for _ in range(accounts)]
     flow: list[Step] = []
-    mid, warm = mid_ticks, 0
+    mid, warm, account = mid_ticks, 0, 0
     while warm == 0 or len(flow) < warm + steps:
         if len(flow) % run == 0:
             account = rng.randrange(accounts)

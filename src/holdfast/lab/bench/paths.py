@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from holdfast.lab.bench.bare_book import BareBook
 from holdfast.lab.bench.flow import Flow, Step, make_flow
-from holdfast.lab.bench.stages import Clock
+from holdfast.lab.bench.stages import Clock, P, R
 from holdfast.lab.solo import PRICES, Solo
 from holdfast.primitives import crypto
 from holdfast.primitives.check import ensure
@@ -204,9 +204,9 @@ def _match(book: BareBook, steps: Sequence[Step], first: int) -> None:
             book.cancel(step.cancels)
 
 
-def _timed(clock: Clock, function: Callable[..., object]) -> Callable[..., object]:
-    def timed(*args: object) -> object:
+def _timed(clock: Clock, function: Callable[P, R]) -> Callable[P, R]:
+    def timed(*args: P.args, **options: P.kwargs) -> R:
         with clock:
-            return function(*args)
+            return function(*args, **options)
 
     return timed

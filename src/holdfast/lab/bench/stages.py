@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter, process_time
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from holdfast.node import admission, store
 from holdfast.node.exchange import ExchangeApplication
@@ -12,6 +12,9 @@ from holdfast.node.snapshots import Snapshots
 from holdfast.primitives import crypto
 from holdfast.protocol import invariants, machine
 from holdfast.state.store import State
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 VERIFY: Final = "verify"
 INVARIANTS: Final = "invariants"
@@ -84,10 +87,10 @@ class StageTimes:
             for stage, original in zip(STAGES, originals, strict=True):
                 setattr(stage.owner, stage.function, original)
 
-    def _wrap(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
+    def _wrap(self, name: str, function: Callable[P, R]) -> Callable[P, R]:
         seconds, inner = self.seconds, self._inner
 
-        def timed(*args: object, **options: object) -> object:
+        def timed(*args: P.args, **options: P.kwargs) -> R:
             inner.append(0.0)
             began = perf_counter()
             try:

@@ -53,17 +53,15 @@ def compute_matrix(draft: Draft, array: RiskArray, charges: Charges) -> RiskMatr
         if is_margined(account_id)
     ]
     positions = list(draft[POSITIONS].items())
-    orders = list(draft[ORDERS].items())
+    orders = [order for _, order in draft[ORDERS].items()]
     seen = dict.fromkeys(account_id for account_id, _, _ in balances)
     seen.update(dict.fromkeys(account_id for (account_id, _), _ in positions))
-    seen.update(dict.fromkeys(order.account_id for _, order in orders))
+    seen.update(dict.fromkeys(order.account_id for order in orders))
     ids = sorted(seen)
     places = {account_id: place for place, account_id in enumerate(ids)}
     sums = _sum_positions(array, len(ids), [(places[a], i, p.lots, p.cost_atoms) for (a, i), p in positions])
     worth = _add_collateral(draft, array, places, balances, sums.stress)
-    ordered, quoted, quoted_lots, open_lots = _sum_orders(
-        draft, array, [(places[order.account_id], order) for _, order in orders], len(ids)
-    )
+    ordered, quoted, quoted_lots, open_lots = _sum_orders(draft, array, orders, places)
     cash = np.zeros(len(ids), dtype=np.int64)
     params = draft[MARGIN_PARAMS][0]
     for account_id, asset_id, amount in balances:
@@ -156,7 +154,8 @@ def _sum_positions(array: RiskArray, accounts: int, positions: list[tuple[int, i
     value = array.values_atoms[index] * lots
     groups = array.strike_groups[index]
     optional = np.flatnonzero(is_future == 0)
-    strike_groups = int(groups.max(initial=0)) + 1
+    # Of all listed, not of those held: a key that nobody has yet must not be another's.
+    strike_groups = int(array.strike_groups.max(initial=0)) + 1
     net_keys, net = _net_by((keys * strike_groups + groups)[optional], lots[optional])
     return _Sums(
         _sum_by(keys, array.rows[index] * lots[:, None], cells).reshape(accounts, _COUNT, SCENARIOS),
@@ -208,26 +207,23 @@ def compute_collateral_stress(asset_id: int, value_atoms: int) -> Int64Array:
 
 
 def _sum_orders(
-    draft: Draft, array: RiskArray, orders: list[tuple[int, Order]], accounts: int
+    draft: Draft, array: RiskArray, orders: list[Order], places: dict[int, int]
 ) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array]:
     instruments = draft[INSTRUMENTS]
-    rows: list[tuple[int, int, int, int, int, int]] = []
-    tick_values: dict[int, int] = {}
-    for account_place, order in orders:
-        instrument_id = order.instrument_id
-        if instrument_id not in tick_values:
-            tick_values[instrument_id] = instruments[instrument_id].tick_value_atoms
-        limit = order.price_ticks * tick_values[instrument_id]
-        sign = 1 if order.side == Side.BUY else -1
-        rows.append((account_place, instrument_id, limit, order.lots, sign, order.flags & FLAG_QUOTE))
-    columns = np.array(rows, dtype=np.int64).reshape(-1, 6)
-    place, lots, is_quote = columns[:, 0], columns[:, 3], columns[:, 5] != 0
-    index = np.searchsorted(array.instrument_ids, columns[:, 1])
-    universe = np.array([UNIVERSE_INDEX[u] for u in array.underlyings.tolist()], dtype=np.int64)[index]
+    ids = [order.instrument_id for order in orders]
+    tick_values = {instrument_id: instruments[instrument_id].tick_value_atoms for instrument_id in dict.fromkeys(ids)}
+    place = _column([places[order.account_id] for order in orders])
+    limits = _column([order.price_ticks for order in orders]) * _column([tick_values[number] for number in ids])
+    lots = _column([order.lots for order in orders])
+    signed = np.where(_column([order.side for order in orders]) == Side.BUY, lots, -lots)
+    is_quote = _column([order.flags for order in orders]) & FLAG_QUOTE != 0
+    index = np.searchsorted(array.instrument_ids, _column(ids))
+    universe = _column([UNIVERSE_INDEX[u] for u in array.underlyings.tolist()])[index]
     keys = place * _COUNT + universe
+    accounts = len(places)
     cells = accounts * _COUNT
-    edge = array.values_atoms[index] - columns[:, 2]
-    terms = np.minimum(0, (array.rows[index] + edge[:, None]) * (lots * columns[:, 4])[:, None])
+    edge = array.values_atoms[index] - limits
+    terms = np.minimum(0, (array.rows[index] + edge[:, None]) * signed[:, None])
     shape = (accounts, _COUNT, SCENARIOS)
     plain, quote = np.flatnonzero(~is_quote), np.flatnonzero(is_quote)
     return (
@@ -236,6 +232,10 @@ def _sum_orders(
         _sum_by(keys[quote], lots[quote], cells).reshape(accounts, _COUNT),
         _sum_by(place, lots, accounts),
     )
+
+
+def _column(values: list[int]) -> Int64Array:
+    return np.array(values, dtype=np.int64)
 
 
 def _share_floor(values: Int64Array, share_ppm: int) -> Int64Array:
@@ -274,15 +274,15 @@ def _initial_bound(params: MarginParams, charges: Charges, sums: _Sums, orders: 
 def _list_charges(params: MarginParams, array: RiskArray, charges: Charges) -> tuple[list[int], list[int]]:
     """Return the most that one lot more of each line, long or short, can add to the charges of initial margin."""
     scale_ppm = params.depeg_im_ppm if charges.is_depegged else PPM
-    long: list[int] = []
-    short: list[int] = []
-    for underlying, is_future in zip(array.underlyings.tolist(), array.is_future.tolist(), strict=True):
-        index = UNIVERSE_INDEX[underlying]
+    by_kind: dict[tuple[int, int], tuple[int, int]] = {}
+    for index, underlying in enumerate(UNIVERSES):
         both = charges.concentration_im[index] + charges.confidence_im[index]
-        both += charges.basis_im[index] if is_future else 0
-        long.append(share_ceil(both, scale_ppm))
-        short.append(share_ceil(both + (0 if is_future else charges.short_im[index]), scale_ppm))
-    return long, short
+        option, future = both + charges.short_im[index], both + charges.basis_im[index]
+        by_kind[underlying, 0] = share_ceil(both, scale_ppm), share_ceil(option, scale_ppm)
+        by_kind[underlying, 1] = share_ceil(future, scale_ppm), share_ceil(future, scale_ppm)
+    kinds = zip(array.underlyings.tolist(), array.is_future.tolist(), strict=True)
+    each = [by_kind[kind] for kind in kinds]
+    return [long for long, _ in each], [short for _, short in each]
 
 
 def _worst_losses(params: MarginParams, stress: Int64Array) -> Int64Array:
