@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from holdfast.cli.bench import bench
 from holdfast.cli.lab import lab
 from holdfast.cli.replay import replay
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("replay")(replay)
+app.command("bench")(bench)
 app.add_typer(lab, name="lab")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from io import BytesIO, StringIO
+from itertools import pairwise
 from typing import Final
 
 import matplotlib as mpl
@@ -43,6 +44,7 @@ Draw = Callable[[Axes, Series], None]
 _NAN: Final = float("nan")
 _TICK_HOURS: Final = (1 / 60, 1 / 12, 1 / 6, 1 / 4, 1 / 2, 1, 2, 3, 6, 12, 24, 72, 168)
 _TICKS_MAX: Final = 9
+_BARS_MAX: Final = 160
 
 
 def make_svgs(series: Series, faults: Sequence[Fault]) -> list[tuple[str, str]]:
@@ -73,12 +75,15 @@ def make_overview(series: Series, faults: Sequence[Fault], headline: str) -> byt
         plots = list_plots(series)
         plots.insert(len(series.medians), ("Accounts' equity, median of each kind", _draw_medians))
         rows = -(-len(plots) // 2)
-        figure = Figure(figsize=(14, 3.4 * rows + 0.7), layout="constrained", dpi=110)
+        is_odd = len(plots) % 2 == 1
+        figure = Figure(figsize=(14, 3.4 * rows + 0.7 - 1.4 * is_odd), layout="constrained", dpi=110)
         figure.suptitle(headline, x=0.01, ha="left", fontsize=13, fontweight="bold")
-        for place, (title, draw) in enumerate(plots, 1):
-            # The last of an odd number takes the whole row.
-            is_wide = place == len(plots) and place % 2 == 1
-            axes = figure.add_subplot(rows, 2, (place, place + 1) if is_wide else place)
+        # The last of an odd number takes the whole row, which is then a low one.
+        heights = [1.0] * (rows - is_odd) + [0.55] * is_odd
+        grid = figure.add_gridspec(rows, 2, height_ratios=heights)
+        for place, (title, draw) in enumerate(plots):
+            is_wide = is_odd and place == len(plots) - 1
+            axes = figure.add_subplot(grid[place // 2, :] if is_wide else grid[place // 2, place % 2])
             draw(axes, series)
             _finish(axes, series, faults, title)
         image = BytesIO()
@@ -93,7 +98,7 @@ def list_plots(series: Series) -> list[tuple[str, Draw]]:
         *prices,
         ("Insurance fund", _draw_fund),
         ("Liquidations", _draw_liquidations),
-        ("Fills in an interval", _draw_fills),
+        ("Trading", _draw_fills),
         ("Validators: blocks behind the highest", _draw_heights),
     ]
 
@@ -102,6 +107,8 @@ def _price_drawer(feed: str) -> Draw:
     def draw(axes: Axes, series: Series) -> None:
         times = _times(series)
         low, high = _price_range(series, feed)
+        medians = [_NAN if price is None else price / E8 for price in series.medians[feed]]
+        axes.plot(times, medians, label="median on chain", color=INK, linewidth=3.0, alpha=0.35)
         for place, (venue, prices) in enumerate(series.venues[feed].items()):
             axes.plot(
                 times,
@@ -109,10 +116,8 @@ def _price_drawer(feed: str) -> Draw:
                 label=venue,
                 color=COLOURS[place % len(COLOURS)],
                 linewidth=0.9,
-                alpha=0.75,
+                alpha=0.9,
             )
-        medians = [_NAN if price is None else price / E8 for price in series.medians[feed]]
-        axes.plot(times, medians, label="median on chain", color=INK, linewidth=1.5)
         # A lying venue would flatten all the others; it leaves the frame instead.
         axes.set_ylim(low / E8, high / E8)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -182,10 +187,14 @@ def _draw_liquidations(axes: Axes, series: Series) -> None:
 
 
 def _draw_fills(axes: Axes, series: Series) -> None:
-    steps = [later - earlier for earlier, later in zip([0, *series.fills], series.fills, strict=False)]
-    axes.fill_between(_times(series), steps, step="post", color=COLOURS[5], alpha=0.8, linewidth=0)
+    # Several intervals share a bar where there are more of them than the eye can tell apart.
+    together = max(1, len(series.fills) // _BARS_MAX)
+    totals = [0, *series.fills[together - 1 :: together]]
+    rates = [(later - earlier) / together for earlier, later in pairwise(totals)]
+    times = _times(series)[::together][: len(rates)]
+    axes.fill_between(times, rates, step="post", color=COLOURS[5], alpha=0.8, linewidth=0)
     axes.set_ylim(bottom=0)
-    axes.set_ylabel("fills")
+    axes.set_ylabel("fills an interval")
 
 
 def _draw_heights(axes: Axes, series: Series) -> None:
@@ -194,7 +203,9 @@ def _draw_heights(axes: Axes, series: Series) -> None:
     times = _times(series)
     for place, (name, heights) in enumerate(series.heights.items()):
         behind = [_NAN if height is None else top - height for height, top in zip(heights, tops, strict=True)]
-        axes.plot(times, behind, label=name, color=COLOURS[place % len(COLOURS)], linewidth=1.6)
+        # Lines that lie on one another are drawn side by side.
+        shown = [value + 0.06 * place for value in behind]
+        axes.plot(times, shown, label=name, color=COLOURS[place % len(COLOURS)], linewidth=1.6)
     axes.set_ylabel("blocks; a gap: down")
     axes.set_ylim(max(3.0, axes.get_ylim()[1]), -0.5)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))

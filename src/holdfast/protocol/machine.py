@@ -179,14 +179,12 @@ def apply_tx(draft: Draft, context: BlockContext, admission: Admission) -> Recei
     envelope = admission.envelope
     if envelope is None:
         return Receipt(admission.code, (), admission.detail)
-    mark = draft.mark()
     try:
         authorize(draft, envelope, context.time_ms)
+        # The one write of this part comes last, so there is nothing to undo.
         accounts.use_nonce(draft, envelope.account_id, envelope.signer, envelope.nonce)
     except RejectedError as refusal:
-        draft.drop(mark)
         return Receipt(refusal.code, (), str(refusal))
-    draft.keep()
     mark = draft.mark()
     try:
         events = execute(draft, context, envelope)

@@ -1,12 +1,12 @@
 """Copy-on-write drafts over the committed state.
 
-A `Draft` holds a block's changes beside the untouched base. Inside it, `nested()` opens a draft in the draft: leaving it
-normally keeps its changes, leaving it by an exception drops them. Nesting costs a journal entry a write, and a read is
-never more than two lookups deep however far the nesting goes.
+A `Draft` holds a block's changes beside the untouched base. Inside it, `nested()` opens a draft in the draft: leaving
+it normally keeps its changes, leaving it by an exception drops them. Nesting costs a journal entry a write; a read is
+one lookup however far the nesting goes, since what is read from the base stays at hand.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
@@ -18,11 +18,11 @@ V = TypeVar("V")
 
 
 class _Absent:
-    """Marks a key that a draft has not touched, as against one that it deleted."""
+    """Marks a key that a draft has not looked at, as against one that has no value."""
 
 
 _ABSENT: Final = _Absent()
-# (changes of a table, key, what stood there before): what undoes one write
+# (view of a table, key, what stood there before): what undoes one write
 _Journal = list[tuple[dict[Any, Any], Any, Any]]
 
 
@@ -49,57 +49,67 @@ class Rows(Generic[K, V]):
                 del ordered[bisect_left(ordered, key)]
 
 
-class DraftTable(Generic[K, V]):
-    """One table as a draft sees it."""
+class _View(dict[K, V | None]):
+    """What a draft has read or written of one table; None where there is no value."""
 
-    __slots__ = ("_base", "_changed", "_journal", "_rows", "get_base")
+    __slots__ = ("_get_base",)
+
+    def __init__(self, get_base: Callable[[K], V | None]) -> None:
+        super().__init__()
+        self._get_base = get_base
+
+    def __missing__(self, key: K) -> V | None:
+        value = self[key] = self._get_base(key)
+        return value
+
+
+class DraftTable(Generic[K, V]):
+    """One table as a draft sees it. `get` returns the value at a key, or None; `get_base` what was committed there."""
+
+    __slots__ = ("_journal", "_rows", "_view", "get", "get_base")
 
     def __init__(self, rows: Rows[K, V], journal: _Journal) -> None:
-        """Lay an empty set of changes over committed rows."""
+        """Lay an empty view over committed rows."""
         self._rows = rows
-        self._base = rows.by_key
-        self._changed: dict[K, V | None] = {}
         self._journal = journal
-        self.get_base = rows.by_key.get
-
-    def get(self, key: K) -> V | None:
-        """Return the value at a key, or None."""
-        value = self._changed.get(key, _ABSENT)
-        if value is _ABSENT:
-            return self._base.get(key)
-        return value  # type: ignore[return-value] # the marker is gone, and a cast would cost a call a read
+        self.get_base: Callable[[K], V | None] = rows.by_key.get
+        self._view: _View[K, V] = _View(self.get_base)
+        self.get: Callable[[K], V | None] = self._view.__getitem__
 
     def __getitem__(self, key: K) -> V:
         """Return the value at a key that must be there."""
-        value = self.get(key)
+        value = self._view[key]
         if value is None:
             ensure(condition=False, claim="a row that is read without asking exists")
         return value  # type: ignore[return-value]
 
     def __contains__(self, key: K) -> bool:
         """Return whether a key has a value."""
-        return self.get(key) is not None
+        return self._view[key] is not None
 
     def put(self, key: K, value: V) -> None:
         """Write a value."""
-        changed = self._changed
-        self._journal.append((changed, key, changed.get(key, _ABSENT)))
-        changed[key] = value
+        view = self._view
+        self._journal.append((view, key, view.get(key, _ABSENT)))
+        view[key] = value
 
     def fill(self, rows: dict[K, V]) -> None:
         """Write many rows at once, outside of any nested draft: there is no way back but the draft's own end."""
-        self._changed.update(rows)
+        self._view.update(rows)
+
+    def carry_over(self, other: "DraftTable[K, V]") -> None:
+        """Take another draft's changes of the same rows."""
+        self._view.update(other.changes())
 
     def delete(self, key: K) -> None:
         """Remove a key that has a value."""
-        changed = self._changed
-        self._journal.append((changed, key, changed.get(key, _ABSENT)))
-        changed[key] = None
+        view = self._view
+        self._journal.append((view, key, view.get(key, _ABSENT)))
+        view[key] = None
 
     def keys(self) -> list[K]:
         """Return the keys in order; the list is shared and must not be changed."""
-        base, ordered = self._base, self._rows.ordered
-        changed = self._changed
+        base, ordered, changed = self._rows.by_key, self._rows.ordered, self.changes()
         added = [key for key in changed if changed[key] is not None and key not in base]
         removed = {key: True for key in changed if changed[key] is None and key in base}
         if not added and not removed:
@@ -111,15 +121,15 @@ class DraftTable(Generic[K, V]):
 
     def items(self) -> list[tuple[K, V]]:
         """Return keys and values as of now, in the order of the keys."""
-        base, changed = self._base, self._changed
+        base, changed = self._rows.by_key, self.changes()
         if not changed:
             return [(key, base[key]) for key in self._rows.ordered]
         return [(key, cast("V", changed[key] if key in changed else base[key])) for key in self.keys()]
 
     def as_dict(self) -> dict[K, V]:
         """Return the rows as of now in a dict of their own, in no order."""
-        rows = dict(self._base)
-        for key, value in self._changed.items():  # det-ok: each entry is independent of the others
+        rows = dict(self._rows.by_key)
+        for key, value in self.changes().items():  # det-ok: each entry is independent of the others
             if value is None:
                 rows.pop(key, None)
             else:
@@ -127,8 +137,9 @@ class DraftTable(Generic[K, V]):
         return rows
 
     def changes(self) -> dict[K, V | None]:
-        """Return what the draft holds beside the base: None where it deletes."""
-        return self._changed
+        """Return what differs from the base, in no order: None where the draft deletes."""
+        base = self.get_base
+        return {key: value for key, value in self._view.items() if value is not base(key)}  # det-ok: a dict of its own
 
 
 class Draft(dict[AnyTable, DraftTable[Any, Any]]):
@@ -141,7 +152,12 @@ class Draft(dict[AnyTable, DraftTable[Any, Any]]):
         self._journal: _Journal = []
         self._depth = 0
         self._rows = rows
-        super().__init__({table: DraftTable(rows[table], self._journal) for table in rows})
+        super().__init__()
+
+    def __missing__(self, table: AnyTable) -> DraftTable[Any, Any]:
+        """Open a table when it is first asked for."""
+        opened = self[table] = DraftTable(self._rows[table], self._journal)
+        return opened
 
     if TYPE_CHECKING:
 
@@ -173,11 +189,11 @@ class Draft(dict[AnyTable, DraftTable[Any, Any]]):
     def drop(self, mark: int) -> None:
         """Undo everything since a mark and close that nested draft."""
         journal = self._journal
-        for changed, key, before in reversed(journal[mark:]):
+        for view, key, before in reversed(journal[mark:]):
             if before is _ABSENT:
-                del changed[key]
+                del view[key]
             else:
-                changed[key] = before
+                view[key] = before
         del journal[mark:]
         self._depth -= 1
         if self._depth == 0:
@@ -188,5 +204,5 @@ class Draft(dict[AnyTable, DraftTable[Any, Any]]):
         copy = Draft({table: self._rows[table] if table.tag is not None else Rows() for table in self._rows})
         for table in self._rows:
             if table.tag is not None:
-                copy[table].changes().update(self[table].changes())
+                copy[table].carry_over(self[table])
         return copy

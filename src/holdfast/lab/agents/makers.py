@@ -14,6 +14,8 @@ from holdfast.protocol.trading.messages import CancelAll, MassQuote, Quote, SetP
 SERIES_QUOTED = 4
 STRIKES_EACH_SIDE = 3
 QUOTES_PER_TURN = 4
+# What has never been quoted is put up faster, so that a market stands within a few blocks.
+OPENINGS_PER_TURN = 16
 PROTECTION_WINDOW_MS = 5 * MINUTE_MS
 # Half a spread, as shares of the index and of the mark; both widen with the recent move of the index.
 HALF_INDEX_PPM, HALF_FUTURE_PPM, HALF_MARK_PPM = 350, 150, 15_000
@@ -39,7 +41,7 @@ class Maker(Agent):
         self._fled_height = 0
         self._turns = rank
         self._size = {
-            underlying: self.between(40, 90) if underlying == BTC else self.between(80, 180)
+            underlying: self.between(120, 270) if underlying == BTC else self.between(240, 540)
             for underlying in UNDERLYINGS
         }
         self._width_ppm = self.between(900_000, 1_500_000)
@@ -70,7 +72,9 @@ class Maker(Agent):
     def _stalest(self, market: Market, underlying: int) -> list[Contract]:
         watched = market.options_near(underlying, SERIES_QUOTED, STRIKES_EACH_SIDE) + market.futures(underlying)[:2]
         scored = sorted((-self._staleness_ppm(market, contract), contract.id) for contract in watched)
-        return [market.chain.contracts[one] for _, one in scored[:QUOTES_PER_TURN]]
+        openings = sum(-score >= NEVER_QUOTED_PPM for score, _ in scored)
+        count = max(QUOTES_PER_TURN, min(OPENINGS_PER_TURN, openings))
+        return [market.chain.contracts[one] for _, one in scored[:count]]
 
     def _staleness_ppm(self, market: Market, contract: Contract) -> int:
         quoted = self._quoted.get(contract.id)

@@ -14,8 +14,11 @@ OPEN_ORDERS_MAX = 3
 # A single sale adds no more than this share of equity to the maintenance margin.
 STEP_PPM = 250_000
 # Every third seller buys back when its equity comes this near to maintenance.
-FEAR_PPM = 1_250_000
+FEAR_PPM = 1_120_000
 PUT_PERCENT = 60
+SALES_PER_TURN = 3
+RECKLESS_EVERY = 6
+RECKLESS_TARGET_PPM = 1_280_000
 LIFE_MIN_MS = 2 * HOUR_MS
 
 
@@ -29,10 +32,13 @@ class Seller(Agent):
         """Choose how far to go, how far away, and in what."""
         super().__init__(seed, index, rank)
         # The lower of two draws: most go far, some very far.
-        self._target_ppm = min(self.between(1_350_000, 2_500_000), self.between(1_350_000, 2_500_000))
-        self._away_ppm = self.between(20_000, 70_000)
-        self._series = self.between(0, 3)
+        self._target_ppm = min(self.between(1_280_000, 2_400_000), self.between(1_280_000, 2_400_000))
+        self._away_ppm = self.between(12_000, 60_000)
+        self._series = min(self.between(0, 3), self.between(0, 3))
         self._is_fearful = rank % 3 == 0
+        if rank % RECKLESS_EVERY == 1:
+            # Close to the money, soon to expire, and up to what initial margin lets through.
+            self._target_ppm, self._away_ppm, self._series = RECKLESS_TARGET_PPM, self.between(5_000, 20_000), 1
 
     def fund(self) -> Deposits:
         """Return USDC."""
@@ -48,15 +54,24 @@ class Seller(Agent):
         room = equity * PPM // self._target_ppm - need
         if room <= 0:
             return []
+        sales: list[Command] = []
+        for _ in range(SALES_PER_TURN):
+            sale, need = self._open(market, min(room, equity * STEP_PPM // PPM))
+            room -= need
+            sales.extend(sale)
+        return sales
+
+    def _open(self, market: Market, room: int) -> tuple[list[Command], int]:
+        """Return a sale of one leg, and what it adds to the maintenance margin at most."""
         underlying = market.underlyings[(self.rank + self.between(0, 3) // 3) % len(market.underlyings)]
         # The two legs take turns, so that a strangle stays about even.
         kind = Kind.PUT if self.between(0, 99) < PUT_PERCENT else Kind.CALL
         option = self._choose(market, underlying, kind)
         if option is None:
-            return []
+            return [], 0
         each = market.short_need_atoms(option)
-        lots = min(room, equity * STEP_PPM // PPM) // each
-        return self._sell(market, option, lots) if lots > 0 else []
+        lots = room // each
+        return (self._sell(market, option, lots), lots * each) if lots > 0 else ([], 0)
 
     def _choose(self, market: Market, underlying: int, kind: Kind) -> Contract | None:
         for step in range(3):

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from holdfast.lab.bench.bare_book import BareBook
 from holdfast.lab.bench.flow import Flow, Step, make_flow
-from holdfast.lab.bench.stages import Clock, P, R
+from holdfast.lab.bench.stages import Clock, P, R, StageTimes
 from holdfast.lab.solo import PRICES, Solo
 from holdfast.primitives import crypto
 from holdfast.primitives.check import ensure
@@ -19,7 +19,8 @@ from holdfast.protocol.messages import ENVELOPE_DECODER, TX_DECODER, Action, Bun
 from holdfast.protocol.surface.state import MARKS
 from holdfast.protocol.trading.messages import CancelOrder, PlaceOrder
 
-BLOCK_ORDERS: Final = 500
+BLOCK_TXS: Final = 500
+BLOCK_BUNDLES: Final = 64
 _INTERVAL_MS: Final = 1_000
 _FIRST_BLOCKS: Final = 2
 _EXPIRY_MS_MIN: Final = 7 * DAY_MS
@@ -31,7 +32,7 @@ class Sizes(NamedTuple):
 
     orders: int = 20_000
     accounts: int = 200
-    resting: int = 1_000
+    resting: int = 500
     bundle: int = 32
 
 
@@ -49,8 +50,8 @@ class Work(NamedTuple):
         return (len(self.txs) - self.warm) * self.orders_a_tx
 
     def blocks(self, first: int, last: int) -> list[tuple[bytes, ...]]:
-        """Return some of the transactions in blocks of about the same number of orders."""
-        size = max(1, BLOCK_ORDERS // self.orders_a_tx)
+        """Return some of the transactions in blocks."""
+        size = BLOCK_TXS if self.orders_a_tx == 1 else BLOCK_BUNDLES
         return [self.txs[start : min(last, start + size)] for start in range(first, last, size)]
 
 
@@ -60,6 +61,7 @@ class Run(NamedTuple):
     rate: float  # orders a second
     block_seconds: tuple[float, ...]
     refused: int
+    stages: dict[str, float]  # microseconds an order, if they were watched
 
     @property
     def last_over_first(self) -> float:
@@ -106,12 +108,12 @@ class Bench:
             _match(book, flow.steps[flow.warm :], flow.warm)
         return (len(flow.steps) - flow.warm) / clock.seconds
 
-    def run_signed(self, work: Work) -> Run:
+    def run_signed(self, work: Work, stages: StageTimes | None = None) -> Run:
         """Run the whole path of signed transactions in one replica: admit, propose, judge, execute, commit."""
         solo = self.start()
         for txs in work.blocks(0, work.warm):
             solo.block(*txs)
-        clock, spent, refused = Clock(), [], 0
+        clock, spent, refused = Clock(stages), [], 0
         app, check = solo.app, solo.app.check_tx
         for name in ("prepare_proposal", "process_proposal", "finalize_block", "commit"):
             setattr(app, name, _timed(clock, getattr(app, name)))
@@ -124,14 +126,14 @@ class Bench:
             ensure(len(response.tx_results) == 1 + len(txs), "every order has its place in the block")
             refused += sum(result.code != Code.OK for result in response.tx_results)
             spent.append(clock.seconds - before)
-        return Run(work.orders / clock.seconds, tuple(spent), refused)
+        return Run(work.orders / clock.seconds, tuple(spent), refused, clock.split(work.orders) if stages else {})
 
-    def run_machine(self, work: Work, *, rebuilds: bool = False) -> Run:
+    def run_machine(self, work: Work, stages: StageTimes | None = None, *, rebuilds: bool = False) -> Run:
         """Run the state machine alone over envelopes whose signatures count as verified."""
         solo = self.start()
         for txs in work.blocks(0, work.warm):
             solo.block(*txs)
-        clock, spent, refused = Clock(), [], 0
+        clock, spent, refused = Clock(stages), [], 0
         state = solo.app.state
         for txs in work.blocks(work.warm, len(work.txs)):
             solo.time_ms += _INTERVAL_MS
@@ -146,7 +148,7 @@ class Bench:
             solo.app.height = request.height
             refused += sum(receipt.code != Code.OK for receipt in applied.receipts)
             spent.append(clock.seconds - before)
-        return Run(work.orders / clock.seconds, tuple(spent), refused)
+        return Run(work.orders / clock.seconds, tuple(spent), refused, clock.split(work.orders) if stages else {})
 
 
 def _pick(solo: Solo) -> tuple[int, int]:

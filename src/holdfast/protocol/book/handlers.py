@@ -1,6 +1,6 @@
 """The only writer of orders."""
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 
 from holdfast.primitives.check import ensure
 from holdfast.protocol.book.state import (
@@ -15,6 +15,9 @@ from holdfast.protocol.book.state import (
     Side,
 )
 from holdfast.state.draft import Draft
+
+# Bound once: a look-up of an enumeration's member costs more than the comparison that it is for.
+_BUY = Side.BUY
 
 
 def take_number(draft: Draft) -> int:
@@ -116,7 +119,7 @@ def rebuild(draft: Draft) -> None:
 
 
 def _entry(order_id: int, order: Order) -> Entry:
-    return (order.price_ticks if order.side == Side.BUY else -order.price_ticks, -order.priority, order_id)
+    return (order.price_ticks if order.side == _BUY else -order.price_ticks, -order.priority, order_id)
 
 
 def _quote_key(order: Order) -> tuple[int, int]:
@@ -139,10 +142,9 @@ def _with(order: Order, price_ticks: int, lots: int, priority: int) -> Order:
 def _enter(draft: Draft, order_id: int, order: Order) -> None:
     sides = draft[SIDES]
     key = (order.instrument_id, order.side)
-    entries = sides.get(key) or ()
-    entry = _entry(order_id, order)
-    place = bisect_left(entries, entry)
-    sides.put(key, entries[:place] + (entry,) + entries[place:])
+    entries = list(sides.get(key) or ())
+    insort(entries, _entry(order_id, order))
+    sides.put(key, tuple(entries))
 
 
 def _leave(draft: Draft, order_id: int, order: Order) -> None:
@@ -152,8 +154,9 @@ def _leave(draft: Draft, order_id: int, order: Order) -> None:
     entry = _entry(order_id, order)
     place = len(entries) - 1 if entries[-1] == entry else bisect_left(entries, entry)
     ensure(entries[place] == entry, "an order that leaves the book was in it")
-    rest = entries[:place] + entries[place + 1 :]
+    rest = list(entries)
+    del rest[place]
     if rest:
-        sides.put(key, rest)
+        sides.put(key, tuple(rest))
     else:
         sides.delete(key)

@@ -36,6 +36,8 @@ from holdfast.protocol.surface.state import RISK_ARRAY, RiskLine
 from holdfast.primitives.units import DAY_MS, HOUR_MS, div_floor
 from holdfast.state.draft import Draft
 
+# Bound once: a look-up of an enumeration's member costs more than the comparison that it is for.
+_BUY = Side.BUY
 _NEW_DAY = DayStart(0, 0, has_held=False)
 
 
@@ -134,7 +136,7 @@ def count_order(draft: Draft, order: Order, instrument: Instrument, lots: int) -
     change = OrderChange(
         draft[RISK_ARRAY][0].lines[order.instrument_id],
         order.price_ticks * instrument.tick_value_atoms,
-        1 if order.side == Side.BUY else -1,
+        1 if order.side == _BUY else -1,
         lots,
         bool(order.flags & FLAG_QUOTE),
     )

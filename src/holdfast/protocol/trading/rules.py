@@ -24,6 +24,10 @@ from holdfast.protocol.trading.messages import PlaceOrder, TimeInForce
 from holdfast.protocol.trading.params import TradingParams
 from holdfast.state.draft import Draft
 
+# Bound once: a look-up of an enumeration's member costs more than the comparison that it is for.
+_BUY = Side.BUY
+_INCREASE_RISK = Action.INCREASE_RISK
+
 
 def get_line(draft: Draft, instrument_id: int) -> RiskLine:
     """Return an instrument's line of the risk array. Refuses: NO_MARK."""
@@ -48,7 +52,7 @@ def check_tradable(draft: Draft, instrument_id: int, now_ms: int, action: Action
     instrument = check_open(draft, instrument_id, now_ms)
     check_allowed(draft, instrument.underlying, action)
     charges = draft[CHARGES].get(0)
-    if action == Action.INCREASE_RISK and charges is not None and charges.is_depegged:
+    if action == _INCREASE_RISK and charges is not None and charges.is_depegged:
         raise RejectedError(Code.USDC_DEPEGGED, instrument_id=instrument_id)
     return instrument
 
@@ -95,17 +99,14 @@ def check_position_room(draft: Draft, account_id: int, instrument_id: int, lots:
     held = portfolio.get_lots(draft, account_id, instrument_id)
     if abs(held + lots) > max(ACCOUNT_LOTS_MAX, abs(held)):
         raise RejectedError(Code.LOTS_TOO_MANY, limit=ACCOUNT_LOTS_MAX)
-    if (
-        len(portfolio.get_holdings(draft, account_id)) >= POSITIONS_PER_ACCOUNT_MAX
-        and held == 0
-    ):
+    if held == 0 and len(portfolio.get_holdings(draft, account_id)) >= POSITIONS_PER_ACCOUNT_MAX:
         raise RejectedError(Code.POSITIONS_FULL, limit=POSITIONS_PER_ACCOUNT_MAX)
 
 
 def compute_reducing_lots(draft: Draft, account_id: int, instrument_id: int, side: int) -> int:
     """Return how many lots a side can trade before it stops reducing the account's position."""
     held = portfolio.get_lots(draft, account_id, instrument_id)
-    return max(0, -held if side == Side.BUY else held)
+    return max(0, -held if side == _BUY else held)
 
 
 def compute_market_limit_ticks(
@@ -120,7 +121,7 @@ def compute_market_limit_ticks(
 
 def is_crossing(side: int, limit_ticks: int, resting_ticks: int) -> bool:
     """Return whether an order at a limit would trade with a resting price."""
-    return resting_ticks <= limit_ticks if side == Side.BUY else resting_ticks >= limit_ticks
+    return resting_ticks <= limit_ticks if side == _BUY else resting_ticks >= limit_ticks
 
 
 def would_cross(draft: Draft, instrument_id: int, side: int, limit_ticks: int) -> bool:

@@ -48,7 +48,8 @@ def close_account(draft: Draft, account_id: int) -> tuple[Record, ...]:
     for instrument_id in portfolio.get_holdings(draft, account_id):
         events.extend(_close_at_mark(draft, account_id, instrument_id))
     events.extend(_sell_coins(draft, account_id))
-    events.extend(_cover_deficit(draft, account_id))
+    met = {event.account_id: True for event in events if isinstance(event, ClosedAtMark)}
+    events.extend(_cover_deficit(draft, account_id, met))
     return (*events, *end_if_done(draft, account_id, Ended.CLOSED))
 
 
@@ -97,8 +98,11 @@ def _sell_coins(draft: Draft, account_id: int) -> tuple[Record, ...]:
     return tuple(events)
 
 
-def _cover_deficit(draft: Draft, account_id: int) -> tuple[Record, ...]:
-    """Pay what an account without positions owes beyond its coins: the fund first, then the day's winners."""
+def _cover_deficit(draft: Draft, account_id: int, met: dict[int, bool]) -> tuple[Record, ...]:
+    """Pay what an account without positions owes beyond its coins: the fund first, then the day's winners.
+
+    `met` are the accounts that its positions have just been closed against.
+    """
     if portfolio.get_holdings(draft, account_id):
         return ()
     deficit = -margin.get_requirement(draft, account_id).equity_atoms
@@ -109,7 +113,7 @@ def _cover_deficit(draft: Draft, account_id: int) -> tuple[Record, ...]:
     ledger.move(draft, INSURANCE_FUND, account_id, USDC, from_fund)
     taken: list[Record] = []
     missing = deficit - from_fund
-    for weights in _list_winners(draft, account_id):
+    for weights in _list_winners(draft, account_id, met):
         part = min(missing, sum(weight for _, weight in weights))
         for holder_id, share in rules.share_out(part, weights):
             ledger.move(draft, holder_id, account_id, USDC, share)
@@ -122,8 +126,12 @@ def _cover_deficit(draft: Draft, account_id: int) -> tuple[Record, ...]:
     return (DeficitCovered(account_id, from_fund, haircut), *taken)
 
 
-def _list_winners(draft: Draft, account_id: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def _list_winners(
+    draft: Draft, account_id: int, met: dict[int, bool]
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Return who bears a loss, with how much at most: the day's profits, then the equity of who holds positions.
+
+    Who has just been closed out against the loser still counts as holding, or an old profit would bear nothing.
 
     Nobody who has held cash and coins alone since the day began ever pays for the risk of others.
     """
@@ -136,7 +144,7 @@ def _list_winners(draft: Draft, account_id: int) -> tuple[list[tuple[int, int]],
         profit = compute_day_profit_atoms(draft, holder_id, equity)
         if profit:
             profits.append((holder_id, profit))
-        if equity > profit and portfolio.get_holdings(draft, holder_id):
+        if equity > profit and (holder_id in met or portfolio.get_holdings(draft, holder_id)):
             equities.append((holder_id, equity - profit))
     ensure(all(weight > 0 for _, weight in profits), "only winners are listed as winners")
     return profits, equities

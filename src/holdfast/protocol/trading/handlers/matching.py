@@ -24,6 +24,8 @@ from holdfast.protocol.trading.messages import (
 from holdfast.protocol.trading.params import TRADING_PARAMS
 from holdfast.state.draft import Draft
 
+_BUY = Side.BUY
+
 
 class Taker(Record):
     """An incoming order on its way through the book."""
@@ -44,9 +46,10 @@ class Matched(Record):
     events: list[Record]
 
 
-def match(draft: Draft, block: BlockContext, instrument: Instrument, instrument_id: int, taker: Taker, lots: int) -> Matched:
+def match(
+    draft: Draft, block: BlockContext, instrument: Instrument, line: RiskLine, instrument_id: int, taker: Taker, lots: int
+) -> Matched:
     """Fill a taker until its limit, its size, or the bound on one order's fills."""
-    line = rules.get_line(draft, instrument_id)
     events: list[Record] = []
     open_lots = lots
     for _ in range(FILLS_PER_ORDER_MAX):
@@ -134,8 +137,8 @@ def _fill(
     params = draft[TRADING_PARAMS][0]
     array = rules.get_array(draft)
     value = lots * maker.price_ticks * instrument.tick_value_atoms
-    signed = lots if taker.side == Side.BUY else -lots
-    signed_value = value if taker.side == Side.BUY else -value
+    signed = lots if taker.side == _BUY else -lots
+    signed_value = value if taker.side == _BUY else -value
     instrument_id = maker.instrument_id
     margin.change_position(draft, taker.account_id, instrument_id, signed, signed_value)
     margin.change_position(draft, maker.account_id, instrument_id, -signed, -signed_value)

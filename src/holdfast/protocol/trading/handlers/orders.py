@@ -26,6 +26,11 @@ from holdfast.protocol.trading.messages import (
 from holdfast.protocol.trading.params import TRADING_PARAMS
 from holdfast.state.draft import Draft
 
+# Bound once: a look-up of an enumeration's member costs more than the comparison that it is for.
+_BUY = Side.BUY
+_INCREASE_RISK = Action.INCREASE_RISK
+_GOOD_TILL_CANCELLED = TimeInForce.GOOD_TILL_CANCELLED
+
 Events = tuple[Record, ...]
 
 
@@ -38,7 +43,7 @@ def place_order(draft: Draft, block: BlockContext, account_id: int, order: Place
     """
     check_not_frozen(draft, account_id)
     before = margin.remember(draft, account_id)
-    action = Action.REDUCE_RISK if order.reduce_only else Action.INCREASE_RISK
+    action = Action.REDUCE_RISK if order.reduce_only else _INCREASE_RISK
     events = execute_order(draft, block, account_id, order, action)
     margin.check_initial(draft, account_id, before)
     return events
@@ -66,17 +71,17 @@ def execute_order(draft: Draft, block: BlockContext, account_id: int, order: Pla
         lots = min(lots, rules.compute_reducing_lots(draft, account_id, instrument_id, order.side))
         if lots == 0:
             raise RejectedError(Code.REDUCE_ONLY_WOULD_INCREASE, instrument_id=instrument_id)
-    rules.check_position_room(draft, account_id, instrument_id, lots if order.side == Side.BUY else -lots)
+    rules.check_position_room(draft, account_id, instrument_id, lots if order.side == _BUY else -lots)
     if order.post_only and rules.would_cross(draft, instrument_id, order.side, limit):
         raise RejectedError(Code.POST_ONLY_WOULD_CROSS, price_ticks=limit)
     order_id = book.take_number(draft)
     taker = Taker(account_id, rules.get_family(draft, account_id), order_id, order.side, limit, order.self_trade)
-    matched = match(draft, block, instrument, instrument_id, taker, lots)
+    matched = match(draft, block, instrument, line, instrument_id, taker, lots)
     if is_market:
         check_liquidity(matched, lots)
-    if order.time_in_force == TimeInForce.FILL_OR_KILL and matched.open_lots:
+    if matched.open_lots and order.time_in_force == TimeInForce.FILL_OR_KILL:
         raise RejectedError(Code.FOK_NOT_FILLED, open_lots=matched.open_lots)
-    may_rest = order.time_in_force == TimeInForce.GOOD_TILL_CANCELLED and not is_market
+    may_rest = order.time_in_force == _GOOD_TILL_CANCELLED and not is_market
     rested = matched.open_lots if may_rest and not matched.is_stopped else 0
     if rested:
         rules.check_room(draft, account_id, instrument_id, order.side)
@@ -157,7 +162,8 @@ def _requeue(
     rules.check_position_room(draft, account_id, order.instrument_id, lots if order.side == Side.BUY else -lots)
     family = rules.get_family(draft, account_id)
     taker = Taker(account_id, family, order_id, order.side, command.price_ticks, SelfTrade.CANCEL_RESTING)
-    matched = match(draft, block, instrument, order.instrument_id, taker, lots)
+    line = rules.get_line(draft, order.instrument_id)
+    matched = match(draft, block, instrument, line, order.instrument_id, taker, lots)
     rested = 0 if matched.is_stopped else matched.open_lots
     if rested:
         rules.check_room(draft, account_id, order.instrument_id, order.side)
