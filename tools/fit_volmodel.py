@@ -100,7 +100,8 @@ def main(calm_path: Path, crash_path: Path) -> None:
         fast, slow, term_residual = fit_horizons(crash[name], level)
         print(
             f"{name}: level {level:.3f} carry {carry:.4f} rho {rho:.2f} eta {eta:.2f} "
-            f"({skew_residual:.1f} vol points); horizons {fast:.2f} and {slow:.1f} days ({term_residual:.1f} vol points)"
+            f"({skew_residual:.1f} vol points); horizons {fast:.2f} and {slow:.1f} days "
+            f"({term_residual:.1f} vol points)"
         )
 
 

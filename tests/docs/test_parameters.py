@@ -78,6 +78,7 @@ CHECKED: Final = {
 # Some parameters reach their bounds only where another moves with them.
 NO_TENORS: Final[Fields] = dict.fromkeys(("dailies", "weeklies", "monthlies", "quarterlies"), 0)
 BESIDE: Final[dict[tuple[str, str, str], Fields]] = {
+    ("TradingParams", "market_floor_ppm", "high"): {"market_band_ppm": 200_000},
     ("TradingParams", "maker_ppm", "high"): {"taker_ppm": 5_000},
     ("TradingParams", "taker_ppm", "low"): {"maker_ppm": 0},
     ("MarginParams", "loss_im_ppm", "low"): {"loss_mm_ppm": 500_000},

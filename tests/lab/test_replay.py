@@ -1,7 +1,7 @@
 """Replays of a few blocks: the verdict, the faults, and what a user may get wrong."""
 
 import hashlib
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,10 @@ from holdfast.lab.replay_oracle import ReportLog
 from holdfast.lab.replay_settings import ReplayInputError, ReplaySettings, parse_interval_ms, plan_replay
 from holdfast.lab.replay_tally import Tally
 from holdfast.lab.verdict import Verdict
+from holdfast.primitives.check import ensure
 from holdfast.primitives.units import MINUTE_MS
+from holdfast.protocol import invariants
+from holdfast.protocol.block import BlockContext
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "crash_hour"
 ASKED = {
@@ -163,6 +166,37 @@ def test_tally__two_hashes_at_one_height__is_a_disagreement(plain: Verdict) -> N
     assert tally.disagreements == [(2, 1)]
     expected = hashlib.sha256((1).to_bytes(8, "big") + bytes(32)).digest()
     assert tally.root_log == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("app_hashes_agree", False, "validators disagree"),
+        ("invariants", {"CASH_CONSERVED": {"checked": 9, "broken": 1}}, "CASH_CONSERVED was broken 1 times"),
+        ("conservation", {"BTC": {"difference_atoms": -1}}, "BTC is not conserved: -1 atoms differ"),
+        (
+            "validators",
+            [{"name": "validator-2", "height": 7, "app_hash": "", "status": "halted: why"}],
+            "validator-2 halted: why (height 7)",
+        ),
+    ],
+)
+def test_verdict__broken_promise__is_named(plain: Verdict, field: str, value: object, named: str) -> None:
+    verdict = replace(plain, **{field: value})  # type: ignore[arg-type]
+    assert not verdict.is_good
+    assert named in "; ".join(verdict.failures)
+
+
+def test_replay__broken_invariant__halts_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(_draft: object, block: BlockContext) -> None:
+        ensure(block.height < 5, "nothing is wrong")
+
+    monkeypatch.setattr(invariants, "SUMS", (*invariants.SUMS, ("CASH_CONSERVED", breaks)))
+    verdict = run()
+    assert not verdict.is_good
+    assert verdict.blocks == 4
+    assert verdict.invariants["CASH_CONSERVED"]["broken"] >= 1
+    assert "BROKEN" in verdict.to_words()
 
 
 BAD_SETTINGS = [

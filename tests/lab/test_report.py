@@ -53,6 +53,7 @@ def test_series__every_list__has_one_entry_an_interval(result: Replay) -> None:
     assert series is not None
     count = len(series.times_ms)
     assert count == 8
+    assert series.elapsed == list(range(1, 9))
     lists: list[Sized] = [
         series.insurance_atoms,
         series.liquidated,

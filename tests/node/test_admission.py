@@ -1,4 +1,4 @@
-"""What may stand in a block: bytes that are no command, sizes, signatures, domains, nonces, order, time, oracle commits."""
+"""What may stand in a block: bytes that are no command, sizes, signatures, domains, nonces, order, time, oracles."""
 
 import hashlib
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ COMMANDS: list[Command] = [
     Deposit(KEY, 1, 300),
     Withdraw(0, 70_000),
     Transfer(1_001, 0, 5),
-    PlaceOrder(7, 1, 120_000, 5, 1, False, True, 2, 99),  # noqa: FBT003
+    PlaceOrder(7, 1, 120_000, 5, 1, False, True, 2, 99),
     AmendOrder(5, 6, 7),
     CancelOrder(2**40),
     CancelAll(0),

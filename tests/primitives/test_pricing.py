@@ -75,7 +75,7 @@ def test_golden__every_wider_instruction_set_disabled__keeps_its_bits() -> None:
     core = np._core._multiarray_umath  # type: ignore[attr-defined]
     wide = [name for name in core.__cpu_dispatch__ if core.__cpu_features__.get(name)]
     environment = os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(wide)}
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)  # noqa: S603
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.split() == [pricing.GOLDEN, "False"]
 
 

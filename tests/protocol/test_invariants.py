@@ -1,11 +1,10 @@
 """Every promise, broken on purpose: each planted fault is caught under its promise's own name, and nothing is kept."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from holdfast.node.exchange import ExchangeApplication
 from holdfast.primitives.check import BrokenInvariantError
 from holdfast.protocol import invariants, machine
 from holdfast.protocol.accounts.state import ACCOUNTS, FEE_POT, INSURANCE_FUND, NONCES, OWNERS, NonceWindow
@@ -23,6 +22,9 @@ from holdfast.protocol.settlement.state import SETTLEMENTS, Settlement
 from holdfast.protocol.trading.messages import CancelAll, PlaceOrder
 from holdfast.state.draft import Draft
 from tests.support.exchange import BTC, BUY, SELL, USD, Market
+
+if TYPE_CHECKING:
+    from holdfast.node.exchange import ExchangeApplication
 
 Plant = Callable[[Draft, BlockContext, Market], None]
 FAULTS: dict[str, list[tuple[str, Plant]]] = {name: [] for name in invariants.NAMES}
@@ -161,7 +163,7 @@ def lose_an_owner(draft: Draft, _: BlockContext, market: Market) -> None:
 @pytest.fixture(scope="module")
 def busy() -> Market:
     """A market with positions, resting orders, coins and used nonces."""
-    market = Market(4, deposits={**{index: ((0, 200_000 * USD),) for index in range(4)}, 2: ((0, USD), (BTC, 10**8))})
+    market = Market(4, deposits={**dict.fromkeys(range(4), ((0, 200000 * USD),)), 2: ((0, USD), (BTC, 10**8))})
     market.trade(0, 1, market.future(), 100)
     market.trade(0, 1, market.option(), 10)
     market.do(1, PlaceOrder(market.future(), SELL, 130_000, 5))

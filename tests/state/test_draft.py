@@ -37,7 +37,7 @@ def test_draft__before_commit__leaves_the_base_and_root_alone() -> None:
 def test_nested__on_an_exception__drops_only_its_own_writes() -> None:
     draft = committed({1: 10}).draft()
     draft[ROWS].put(2, 20)
-    with pytest.raises(ValueError, match="stop"), draft.nested():
+    with pytest.raises(ValueError, match="stop"), draft.nested():  # noqa: PT012 -- the writes are what is undone
         draft[ROWS].put(1, 11)
         draft[ROWS].delete(2)
         with draft.nested():
@@ -93,7 +93,9 @@ OPS = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.integers(0, 7), st.integers(0, 3), max_size=8), OPS)
-def test_draft__under_any_nesting__equals_a_stack_of_dicts(base: dict[int, int], ops: list[tuple[str, int, int]]) -> None:
+def test_draft__under_any_nesting__equals_a_stack_of_dicts(
+    base: dict[int, int], ops: list[tuple[str, int, int]]
+) -> None:
     draft = committed(base).draft()
     stack, marks = [dict(base)], []
     for op, key, value in ops:

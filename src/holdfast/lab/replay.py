@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from holdfast.lab.agents import Population
 from holdfast.lab.history import STABLES
@@ -47,6 +47,7 @@ class Replay(NamedTuple):
     plan: ReplayPlan
 
 
+_SURFACE_NOTE: Final = "surfaces: from each validator's own volatility model of the prices that it samples"
 OnProgress = Callable[[Progress], None]
 
 
@@ -192,7 +193,7 @@ class _Run:
             faults_fired={kind: count for kind, count in plan.plan.fired.items() if count},
             synthetic_only_blocks=dict(plan.venues.synthetic_only_blocks),
             taken_at_par=[name for name in STABLES if not plan.history.sources_of(name)],
-            notes=list(plan.history.notes),
+            notes=[*plan.history.notes, _SURFACE_NOTE],
             disagreements=[f"validator {index} at height {height}" for index, height in tally.disagreements],
             reads=reads,
             restored_from_snapshot_at=self.restored_at,

@@ -23,6 +23,7 @@ class Series:
     """One entry an interval in every list; None where there is nothing to show."""
 
     times_ms: list[int] = field(default_factory=list)
+    elapsed: list[int] = field(default_factory=list)  # the height that a chain without a halt would have
     venues: dict[str, dict[str, list[int | None]]] = field(default_factory=dict)
     medians: dict[str, list[int | None]] = field(default_factory=dict)
     equity_ppm: dict[str, list[tuple[int, int, int] | None]] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class Collector:
         """Take one look at the venues, a committed state and the validators."""
         series, now_ms = self.series, nodes.world.now_ms
         series.times_ms.append(now_ms)
+        series.elapsed.append((now_ms - self._plan.start_ms) // self._plan.settings.interval_ms + 1)
         for feed, venues in series.venues.items():
             told = {quote.venue: quote.price_e8 for quote in self._plan.venues.quotes(feed, now_ms)}
             for venue, prices in venues.items():

@@ -99,7 +99,7 @@ def list_plots(series: Series) -> list[tuple[str, Draw]]:
         ("Insurance fund", _draw_fund),
         ("Liquidations", _draw_liquidations),
         ("Trading", _draw_fills),
-        ("Validators: blocks behind the highest", _draw_heights),
+        ("Validators' heights, as blocks behind the clock; a gap: down", _draw_heights),
     ]
 
 
@@ -198,15 +198,15 @@ def _draw_fills(axes: Axes, series: Series) -> None:
 
 
 def _draw_heights(axes: Axes, series: Series) -> None:
-    columns = zip(*series.heights.values(), strict=True)
-    tops = [max((height for height in column if height is not None), default=0) for column in columns]
     times = _times(series)
     for place, (name, heights) in enumerate(series.heights.items()):
-        behind = [_NAN if height is None else top - height for height, top in zip(heights, tops, strict=True)]
         # Lines that lie on one another are drawn side by side.
-        shown = [value + 0.06 * place for value in behind]
-        axes.plot(times, shown, label=name, color=COLOURS[place % len(COLOURS)], linewidth=1.6)
-    axes.set_ylabel("blocks; a gap: down")
+        behind = [
+            _NAN if height is None else clock - height + 0.06 * place
+            for height, clock in zip(heights, series.elapsed, strict=True)
+        ]
+        axes.plot(times, behind, label=name, color=COLOURS[place % len(COLOURS)], linewidth=1.6)
+    axes.set_ylabel("blocks behind")
     axes.set_ylim(max(3.0, axes.get_ylim()[1]), -0.5)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(ncols=4, loc="lower left")

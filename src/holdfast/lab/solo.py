@@ -105,7 +105,7 @@ class Solo:
         """Return the committed state to read."""
         return self.app.state.draft()
 
-    def report(self, height: int, draft: Draft) -> bytes:
+    def report(self, _height: int, draft: Draft) -> bytes:
         """Return the report that every validator gives: this chain's present prices, and flat volatility."""
         feeds = tuple(
             FeedReport(feed, price, max(1, price // CONFIDENCE_DIVISOR), 5, 0)

@@ -1,7 +1,7 @@
 """Which transactions may stand in a block, and in which order; each is decoded and verified once.
 
-The rules are the same for a mempool, a proposer and those who judge its proposal: a pure function of the committed state
-and the block. What execution alone can tell (margin, books) is not asked here.
+The rules are the same for a mempool, a proposer and those who judge its proposal: a pure function of the committed
+state and the block. What execution alone can tell (margin, books) is not asked here.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ from holdfast.protocol.accounts.state import NonceWindow
 from holdfast.protocol.chain import CHAIN, CLOCK
 from holdfast.protocol.limits import BLOCK_TXS_MAX, TX_BYTES_MAX
 from holdfast.protocol.machine import Admission
-from holdfast.protocol.messages import Domain, Envelope, MAGIC, command_domain
+from holdfast.protocol.messages import MAGIC, Domain, Envelope, command_domain
 from holdfast.protocol.oracle.messages import (
     OracleCommit,
     OracleVote,

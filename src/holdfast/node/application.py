@@ -17,7 +17,7 @@ class ValidatorInfo(NamedTuple):
 
 
 class ExtendedVote(NamedTuple):
-    """One slot of an extended commit, in validator-set order; absent or nil votes have empty extension and signature."""
+    """One slot of an extended commit, in the set's order; absent or nil votes have empty extension and signature."""
 
     validator_index: int
     power: int

@@ -111,7 +111,8 @@ class CheckedApplication:
     ) -> None:
         """Wrap an application.
 
-        `fingerprint` returns something that is equal as long as all that only a commit may change is; `drop_caches` forgets speculative results, so that the
+        `fingerprint` returns something that stays equal as long as nothing changes that only a commit may change;
+        `drop_caches` forgets speculative results, so that the
         next call computes afresh. Without them the checks that need them are left out.
         """
         self.inner = inner
@@ -154,7 +155,7 @@ class CheckedApplication:
         """Pass on."""
         return self.inner.list_snapshots()
 
-    def load_snapshot_chunk(self, height: int, format: int, chunk: int) -> bytes:  # noqa: A002 -- ABCI's name
+    def load_snapshot_chunk(self, height: int, format: int, chunk: int) -> bytes:
         """Pass on."""
         return self.inner.load_snapshot_chunk(height, format, chunk)
 

@@ -95,7 +95,7 @@ class ExchangeApplication:
     def check_tx(self, tx: bytes) -> CheckTxResponse:
         """Judge a transaction for the mempool against the committed state."""
         with self._lock:
-            code, log = self._admit.check(self.state.draft(), tx)
+            code, log = self._admit.check(self.state.reader(), tx)
         return CheckTxResponse(code, log)
 
     def prepare_proposal(self, request: PrepareRequest) -> tuple[bytes, ...]:
@@ -176,7 +176,7 @@ class ExchangeApplication:
         """Return the snapshots that peers may ask for."""
         return self._snapshots.list()
 
-    def load_snapshot_chunk(self, height: int, format: int, chunk: int) -> bytes:  # noqa: A002 -- ABCI's name
+    def load_snapshot_chunk(self, height: int, format: int, chunk: int) -> bytes:
         """Return one chunk, empty where it does not exist."""
         return self._snapshots.load(height, format, chunk)
 

@@ -1,7 +1,7 @@
 """Snapshots of the application's state: made on one node, checked and restored on another.
 
-Only the app hash is trusted. Every chunk is checked against the list of hashes in the metadata, the metadata against the
-snapshot's hash, and the restored rows' root against the app hash before anything of it is used.
+Only the app hash is trusted. Every chunk is checked against the list of hashes in the metadata, the metadata against
+the snapshot's hash, and the restored rows' root against the app hash before anything of it is used.
 """
 
 from collections.abc import Iterable, Iterator

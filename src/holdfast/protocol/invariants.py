@@ -70,7 +70,7 @@ def longs_equal_shorts(draft: Draft, block: BlockContext) -> None:
     for instrument_id, instrument in draft[INSTRUMENTS].items():
         if instrument.kind == Kind.FUTURE:
             pot = draft[BALANCES].get((CLEARING_BASE + instrument_id, USDC)) or 0
-            ensure(pot == -costs.get(instrument_id, 0), f"the clearing pot of instrument {instrument_id} is what is owed")
+            ensure(pot == -costs.get(instrument_id, 0), f"the clearing pot of {instrument_id} is what is owed")
 
 
 def unhealthy_is_queued(draft: Draft, block: BlockContext) -> None:

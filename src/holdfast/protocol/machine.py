@@ -228,7 +228,7 @@ SCOPES: Final[dict[type[Record], int]] = {
 _CANCELS: Final = (trading_messages.CancelOrder, trading_messages.CancelAll)
 
 
-def execute(draft: Draft, context: BlockContext, envelope: Envelope) -> Events:
+def execute(draft: Draft, context: BlockContext, envelope: Envelope) -> Events:  # noqa: PLR0911 -- one a command
     """Run a command's handler."""
     account_id, command = envelope.account_id, envelope.command
     match command:

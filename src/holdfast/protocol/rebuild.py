@@ -15,7 +15,7 @@ from holdfast.protocol.surface import handlers as surface
 from holdfast.state.draft import Draft
 from holdfast.state.table import AnyTable
 
-# The risk array and the accounts' risk are derived too; they belong to a block's marks, and `MARGIN_CACHE_FRESH` and the
+# The risk array and the accounts' risk are derived too; they belong to a block's marks: `MARGIN_CACHE_FRESH` and the
 # leaf tables stand for them.
 DERIVED: Final[tuple[AnyTable, ...]] = (OWNERS, HOLDINGS, HOLDERS, SIDES, OPEN_ORDERS, QUOTES, NAMES, SERIES)
 

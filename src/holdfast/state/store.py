@@ -11,10 +11,35 @@ from holdfast.state.table import AnyTable
 from holdfast.state.tree import StateTree, TreePlan
 
 
-class Sealed(NamedTuple):
-    """A draft that takes no more writes: its changed rows as bytes, and the root that they lead to."""
+class Changed:
+    """The rows that a draft has changed, by table, in the order of the tables."""
 
-    draft: Draft
+    __slots__ = ("by_table",)
+
+    def __init__(self, tables: Iterable[AnyTable], draft: Draft) -> None:
+        """Take them from a draft; a table that it has not opened has none."""
+        self.by_table: dict[AnyTable, dict[Any, Any]] = {
+            table: draft[table].changes() for table in tables if table in draft
+        }
+
+    def encode(self, draft: Draft) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield the rows of the root as bytes, where they differ from the base, by table and key."""
+        for table, rows in self.by_table.items():  # det-ok: in the order of the tables
+            if table.tag is None:
+                continue
+            encode_key, encode_value, committed = table.encode_key, table.encode_value, draft[table].get_base
+            for key in sorted(rows):
+                value = rows[key]
+                before = committed(key)
+                if value is before or value == before:
+                    continue
+                yield encode_key(key), None if value is None else encode_value(value)
+
+
+class Sealed(NamedTuple):
+    """What a draft has changed: rows by table, derived ones too; those of the root as bytes; the root they lead to."""
+
+    changed: Changed
     changes: tuple[tuple[bytes, bytes | None], ...]
     plan: TreePlan
     root: bytes
@@ -33,6 +58,7 @@ class State:
             "no two tables share a tag",
         )
         self._tree = StateTree()
+        self._reader: Draft | None = None
 
     @property
     def root(self) -> bytes:
@@ -43,19 +69,25 @@ class State:
         """Open a draft over the committed rows; it is also the way to read them."""
         return Draft(self._rows)
 
+    def reader(self) -> Draft:
+        """Return a draft that nobody writes to, the same one until the next commit: what it has read stays at hand."""
+        if self._reader is None:
+            self._reader = Draft(self._rows)
+        return self._reader
+
     def seal(self, draft: Draft) -> Sealed:
         """Compute the root that a draft leads to, leaving the committed rows untouched."""
-        changes = tuple(_encoded_changes(self.tables, draft))
+        changed = Changed(self.tables, draft)
+        changes = tuple(changed.encode(draft))
         plan = self._tree.plan(changes)
-        return Sealed(draft, changes, plan, plan.root)
+        return Sealed(changed, changes, plan, plan.root)
 
     def commit(self, sealed: Sealed) -> None:
         """Make a sealed draft the committed rows."""
-        for table in self.tables:
-            changed = sealed.draft[table].changes()
-            if changed:
-                self._rows[table].apply(changed)
+        for table, rows in sealed.changed.by_table.items():  # det-ok: each table is independent of the others
+            self._rows[table].apply(rows)
         self._tree.apply(sealed.plan)
+        self._reader = None
 
     def prove(self, table: AnyTable, key: object) -> Proof:
         """Return a proof of what the root says about a key."""
@@ -97,21 +129,4 @@ class State:
             draft[table].put(table.decode_key(key_bytes), table.decode_value(value_bytes))
             changes.append((key_bytes, value_bytes))
         plan = self._tree.plan(changes)
-        self.commit(Sealed(draft, tuple(changes), plan, plan.root))
-
-
-def _encoded_changes(
-    tables: tuple[AnyTable, ...], draft: Draft
-) -> Iterator[tuple[bytes, bytes | None]]:
-    for table in tables:
-        if table.tag is None:
-            continue
-        rows = draft[table]
-        encode_key, encode_value, committed = table.encode_key, table.encode_value, rows.get_base
-        changed = rows.changes()
-        for key in sorted(changed):
-            value = changed[key]
-            before = committed(key)
-            if value is before or value == before:
-                continue
-            yield encode_key(key), None if value is None else encode_value(value)
+        self.commit(Sealed(Changed(self.tables, draft), tuple(changes), plan, plan.root))

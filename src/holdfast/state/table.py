@@ -7,11 +7,10 @@ from holdfast.primitives import codec
 from holdfast.primitives.check import ensure
 
 
-
 class Ordered(Protocol):
     """What a key must be able to do: stand before another of its table."""
 
-    def __lt__(self, other: Any, /) -> bool:
+    def __lt__(self, other: Any, /) -> bool:  # noqa: ANN401 -- only its own kind is ever compared
         """Return whether this key comes first."""
 
 

@@ -35,8 +35,6 @@ def test_window__any_order__accepts_each_fresh_nonce_once(nonces: list[int]) -> 
             highest = max(highest, nonce)
 
 
-@pytest.mark.parametrize(
-    ("jump", "code"), [(NONCE_JUMP_MAX, Code.OK), (NONCE_JUMP_MAX + 1, Code.NONCE_TOO_FAR)]
-)
+@pytest.mark.parametrize(("jump", "code"), [(NONCE_JUMP_MAX, Code.OK), (NONCE_JUMP_MAX + 1, Code.NONCE_TOO_FAR)])
 def test_window__at_the_edge_of_a_jump__keeps_its_bound(jump: int, code: Code) -> None:
     assert use(NonceWindow(5, (0, 1)), 5 + jump)[1] == code

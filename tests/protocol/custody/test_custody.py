@@ -1,7 +1,8 @@
-"""Money in, out and within a family: what may leave, deposits of stored objects, caps, and the measure of a day's profit."""
+"""Money in, out and within a family: what may leave, what objects cost, caps, and the measure of a day's profit."""
 
 import pytest
 
+from holdfast.lab.solo import make_key
 from holdfast.primitives.reject import Code
 from holdfast.protocol.accounts.messages import AccountOpened, CreateSubaccount, GrantSession, RevokeSession, Scope
 from holdfast.protocol.accounts.state import DEPOSIT_ESCROW
@@ -10,9 +11,8 @@ from holdfast.protocol.ledger.handlers import get_balance, get_cash, get_vault
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin import rules as margin_rules
 from holdfast.protocol.margin.state import DAY_STARTS
-from holdfast.lab.solo import make_key
-from tests.support.exchange import BTC, BUY, USD, USDT, Market
 from holdfast.protocol.trading.messages import PlaceOrder
+from tests.support.exchange import BTC, BUY, USD, USDT, Market
 
 DAY_MS = 86_400_000
 

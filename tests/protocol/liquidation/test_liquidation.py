@@ -1,9 +1,10 @@
-"""Liquidations from the queue to their end: cured, hedged, auctioned, taken by the backstop, or closed with a loss placed."""
+"""Liquidations from queue to end: cured, hedged, auctioned, taken by the backstop, closed with the loss placed."""
 
 import pytest
 
 from holdfast.primitives.codec import Record
 from holdfast.primitives.reject import Code
+from holdfast.primitives.units import div_ceil
 from holdfast.protocol.accounts.state import BACKSTOP, INSURANCE_FUND
 from holdfast.protocol.custody.messages import Deposit
 from holdfast.protocol.instruments.state import Kind
@@ -169,7 +170,8 @@ def test_bid__for_all__takes_only_the_slice_that_cures() -> None:
     fee = fund(market) - fund_before
     assert sold.from_fund_atoms == 0
     assert before.equity_atoms - after.equity_atoms == sold.incentive_atoms + fee
-    assert fee == -(-(-(-before.maintenance_atoms * sold.fraction_ppm // 10**6)) * 5 // 100)
+    sliced = div_ceil(before.maintenance_atoms * sold.fraction_ppm, 10**6)
+    assert fee == div_ceil(sliced * 5, 100)
 
 
 def test_bid__below_the_largest_useful_slice__sells_that_and_the_auction_goes_on() -> None:

@@ -62,6 +62,11 @@ def market() -> Market:
     return Market(2)
 
 
+def triple(values: list[int]) -> tuple[int, int, int]:
+    btc, eth, usdt = values
+    return btc, eth, usdt
+
+
 def portfolio(market: Market, lots: dict[int, int]) -> AccountRisk:
     """Return the risk of positions bought at mark."""
     array: RiskArray = market.draft[RISK_ARRAY][0]
@@ -84,9 +89,9 @@ def portfolio(market: Market, lots: dict[int, int]) -> AccountRisk:
     return EMPTY_RISK._replace(
         stress=stress,
         marks_atoms=marks,
-        short_lots=tuple(short),
-        gross_lots=tuple(gross),
-        future_lots=tuple(future),
+        short_lots=triple(short),
+        gross_lots=triple(gross),
+        future_lots=triple(future),
         nets=nets,
     )
 

@@ -37,7 +37,8 @@ def test_change__to_nothing__removes_the_position_and_both_indices() -> None:
     assert portfolio.get_holders(draft, 7) == ()
 
 
-TRADES = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 9), st.integers(1, 1_000)), max_size=40)
+TRADE = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 9), st.integers(1, 1_000))
+TRADES = st.lists(TRADE, max_size=40)
 
 
 @settings(max_examples=200, deadline=None)

@@ -239,7 +239,7 @@ def test_future__closed_in_steps__pays_its_whole_profit_to_the_atom(market: Mark
 
 
 def test_maker__short_of_margin_at_the_fill__loses_that_order_and_matching_goes_on() -> None:
-    market = Market(4, deposits={1: ((0, 30_000 * USD),)} | {i: ((0, 10**6 * USD),) for i in (0, 2, 3)})
+    market = Market(4, deposits={1: ((0, 30_000 * USD),)} | dict.fromkeys((0, 2, 3), ((0, 10**6 * USD),)))
     future, other = market.future(), market.future(place=1)
     # The resting order is margined where it stands; what then takes the margin is a loss in the mark of another future.
     resting = place(market, 1, SELL, 120_000, 100)

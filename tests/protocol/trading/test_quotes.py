@@ -146,6 +146,8 @@ def test_quote__amended_as_an_order__is_refused(market: Market) -> None:
     assert market.do(0, AmendOrder(order_id, 2_000, 5)).code == Code.ORDER_NOT_YOURS
 
 
-@pytest.mark.parametrize("command", [SetProtection(0, 1, 1), SetProtection(BTC, 1, 0), SetProtection(BTC, 2**24 + 1, 1)])
+@pytest.mark.parametrize(
+    "command", [SetProtection(0, 1, 1), SetProtection(BTC, 1, 0), SetProtection(BTC, 2**24 + 1, 1)]
+)
 def test_protection__out_of_bounds__is_refused(market: Market, command: SetProtection) -> None:
     assert market.do(0, command).code == Code.PROTECTION_INVALID

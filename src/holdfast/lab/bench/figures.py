@@ -122,9 +122,9 @@ class Figures(NamedTuple):
         """Return the figures for people."""
         sizes = self.sizes
         lines = [
-            f"{sizes.orders:,} orders of {sizes.accounts} accounts in one instrument, about {sizes.resting} resting; "
-            f"medians of {self.repetitions}",
-            f"{describe_machine()}; processor time of one thread, garbage collection off, as under timeit",
+            f"{sizes.orders:,} orders of {sizes.accounts} accounts in one instrument, about {sizes.resting} resting",
+            f"medians of {self.repetitions} on {describe_machine()}",
+            "processor time of one thread, the collector of cyclic garbage at rest, as under timeit",
             "",
             "rate, a second",
             *(f"  {name:<48} {rate:>11,.0f}" for name, rate in self.rates.items()),

@@ -1,8 +1,8 @@
 """The order flow that both the state machine and the bare book are given: seeded, and the same for both.
 
 Traders place around a mid price that walks by single ticks, and take back about as much as does not fill: more while
-over `resting` orders stand, less while fewer do, so that the book keeps its size. Nobody meets an order of his own, and nobody takes
-back what is gone, so that a peer that knows neither accounts nor refusals does the same work.
+over `resting` orders stand, less while fewer do, so that the book keeps its size. Nobody meets an order of his own, and
+nobody takes back what is gone, so that a peer that knows neither accounts nor refusals does the same work.
 """
 
 from random import Random

@@ -17,7 +17,7 @@ from holdfast.protocol.ledger.state import BTC
 from holdfast.protocol.machine import Admission, Block
 from holdfast.protocol.messages import ENVELOPE_DECODER, TX_DECODER, Action, Bundle
 from holdfast.protocol.surface.state import MARKS
-from holdfast.protocol.trading.messages import CancelOrder, PlaceOrder
+from holdfast.protocol.trading.messages import CancelOrder, PlaceOrder, Traded
 
 BLOCK_TXS: Final = 500
 BLOCK_BUNDLES: Final = 64
@@ -61,6 +61,7 @@ class Run(NamedTuple):
     rate: float  # orders a second
     block_seconds: tuple[float, ...]
     refused: int
+    fills: int  # where the path tells them
     stages: dict[str, float]  # microseconds an order, if they were watched
 
     @property
@@ -126,14 +127,14 @@ class Bench:
             ensure(len(response.tx_results) == 1 + len(txs), "every order has its place in the block")
             refused += sum(result.code != Code.OK for result in response.tx_results)
             spent.append(clock.seconds - before)
-        return Run(work.orders / clock.seconds, tuple(spent), refused, clock.split(work.orders) if stages else {})
+        return Run(work.orders / clock.seconds, tuple(spent), refused, 0, clock.split(work.orders) if stages else {})
 
     def run_machine(self, work: Work, stages: StageTimes | None = None, *, rebuilds: bool = False) -> Run:
         """Run the state machine alone over envelopes whose signatures count as verified."""
         solo = self.start()
         for txs in work.blocks(0, work.warm):
             solo.block(*txs)
-        clock, spent, refused = Clock(stages), [], 0
+        clock, spent, refused, fills = Clock(stages), [], 0, 0
         state = solo.app.state
         for txs in work.blocks(work.warm, len(work.txs)):
             solo.time_ms += _INTERVAL_MS
@@ -147,8 +148,11 @@ class Bench:
                 state.commit(applied.sealed)
             solo.app.height = request.height
             refused += sum(receipt.code != Code.OK for receipt in applied.receipts)
+            fills += sum(type(event) is Traded for receipt in applied.receipts for event in receipt.events)
             spent.append(clock.seconds - before)
-        return Run(work.orders / clock.seconds, tuple(spent), refused, clock.split(work.orders) if stages else {})
+        return Run(
+            work.orders / clock.seconds, tuple(spent), refused, fills, clock.split(work.orders) if stages else {}
+        )
 
 
 def _pick(solo: Solo) -> tuple[int, int]:

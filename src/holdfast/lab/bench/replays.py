@@ -7,6 +7,7 @@ import json
 import resource
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Final, NamedTuple
@@ -60,7 +61,7 @@ def _run(path: str) -> ReplayFigures:
         marks.append(perf_counter())
 
     result = run_replay(ReplaySettings(path=Path(path)), note)
-    spent = [after - before for before, after in zip(marks, marks[1:], strict=False)]
+    spent = [after - before for before, after in pairwise(marks)]
     tenth = max(1, len(spent) // _TENTH)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else _KIB)
     return ReplayFigures(

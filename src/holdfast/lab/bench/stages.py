@@ -4,7 +4,7 @@ import gc
 from collections.abc import Callable
 from time import perf_counter, process_time
 from types import TracebackType
-from typing import Final, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from holdfast.node import admission, store
 from holdfast.node.exchange import ExchangeApplication
@@ -64,9 +64,11 @@ class StageTimes:
 
     def watch(self) -> None:
         """Wrap every stage's functions."""
-        self._originals = [getattr(stage.owner, stage.function) for stage in STAGES]
-        for stage, original in zip(STAGES, self._originals, strict=True):
-            setattr(stage.owner, stage.function, self._wrap(stage.name, cast("Callable[..., object]", original)))
+        self._originals = []
+        for stage in STAGES:
+            original = getattr(stage.owner, stage.function)
+            self._originals.append(original)
+            setattr(stage.owner, stage.function, self._wrap(stage.name, original))
 
     def unwatch(self) -> None:
         """Put the functions back."""
@@ -119,7 +121,7 @@ class Clock:
             self._stages.unwatch()
 
     def split(self, orders: int) -> dict[str, float]:
-        """Return each stage's microseconds an order, and the rest; a stage is timed by the wall and scaled to the sum."""
+        """Return each stage's microseconds an order, and the rest; what the wall tells is scaled to the sum."""
         ensure(self._stages is not None, "stages are watched before they are told")
         seconds = self._stages.seconds if self._stages is not None else {}
         scale = self.seconds / self._wall_seconds

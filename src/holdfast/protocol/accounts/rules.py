@@ -62,7 +62,7 @@ def check_signer(draft: Draft, account_id: int, signer: bytes, now_ms: int, scop
 def compute_nonce_window(before: NonceWindow | None, nonce: int) -> NonceWindow:
     """Return the window after a nonce is used.
 
-    Refuses: NONCE_USED, NONCE_TOO_OLD (64 or more behind the highest), NONCE_TOO_FAR (a jump that would strand the key).
+    Refuses: NONCE_USED, NONCE_TOO_OLD (64 or more behind), NONCE_TOO_FAR (a jump that would strand the key).
     """
     highest, used = (0, 1) if before is None else (before.highest, before.used[0] << _HALF | before.used[1])
     if nonce > highest:

@@ -93,16 +93,6 @@ def get_quote(draft: Draft, account_id: int, instrument_id: int, side: int) -> i
     return draft[QUOTES].get((account_id, 2 * instrument_id + side))
 
 
-def remove_all_of_instrument(draft: Draft, instrument_id: int) -> tuple[int, ...]:
-    """Empty an instrument's book; return the ids that were in it."""
-    ids: list[int] = []
-    for side in Side:
-        ids.extend(order_id for _, _, order_id in get_entries(draft, instrument_id, side))
-    for order_id in ids:
-        remove(draft, order_id)
-    return tuple(ids)
-
-
 def rebuild(draft: Draft) -> None:
     """Rebuild every index from the orders."""
     sides: dict[tuple[int, int], list[Entry]] = {}

@@ -8,7 +8,7 @@ from holdfast.primitives.check import ensure
 from holdfast.primitives.reject import Code, RejectedError
 from holdfast.primitives.units import DAY_MS, E8, HOUR_MS, div_exact, div_floor
 from holdfast.protocol.instruments.params import E8_PER_ATOM, ContractSpec, InstrumentParams
-from holdfast.protocol.instruments.state import INSTRUMENTS, NAMES, SERIES, Instrument, Kind
+from holdfast.protocol.instruments.state import INSTRUMENTS, SERIES, Instrument, Kind
 from holdfast.protocol.ledger.state import ASSET_NAMES
 from holdfast.state.draft import Draft
 
@@ -41,11 +41,6 @@ def check_open(draft: Draft, instrument_id: int, now_ms: int) -> Instrument:
     if instrument.is_halted:
         raise RejectedError(Code.INSTRUMENT_HALTED, instrument_id=instrument_id)
     return instrument
-
-
-def get_id(draft: Draft, name: str) -> int | None:
-    """Return the instrument of a name, or None."""
-    return draft[NAMES].get(name)
 
 
 def list_expiries(draft: Draft, params: InstrumentParams, underlying: int, now_ms: int) -> tuple[int, ...]:

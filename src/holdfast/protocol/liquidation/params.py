@@ -36,6 +36,7 @@ def check(params: LiquidationParams) -> None:
     ensure(1 <= params.auction_steps <= 1_000, "an auction ends")
     ensure(params.incentive_first_ppm <= params.incentive_last_ppm <= PPM, "an incentive stays within the margin")
     ensure(params.fee_ppm <= 200_000, "a liquidation fee stays in bounds")
+    ensure(1_000 <= params.hedge_band_ppm <= 100_000, "a hedge's band stays in bounds")
     ensure(params.fund_incentive_ppm <= 500_000, "incentives never take most of the fund")
-    ensure(100_000 <= params.fund_cap_ppm <= PPM, "one account never takes the whole fund unasked, nor nothing")
+    ensure(100_000 <= params.fund_cap_ppm <= PPM, "the fund pays a stated part of a deficit, up to all of it")
     ensure(1 <= params.ends_per_block <= 10_000, "a block's work is bounded and goes on")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from holdfast.primitives.check import ensure
+from holdfast.primitives.units import DAY_MS, HOUR_MS, div_floor
 from holdfast.protocol.accounts.state import CLEARING_BASE
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book import handlers as book
@@ -33,7 +33,6 @@ from holdfast.protocol.oracle.rules import get_degraded
 from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.portfolio.state import POSITIONS
 from holdfast.protocol.surface.state import RISK_ARRAY, RiskLine
-from holdfast.primitives.units import DAY_MS, HOUR_MS, div_floor
 from holdfast.state.draft import Draft
 
 # Bound once: a look-up of an enumeration's member costs more than the comparison that it is for.

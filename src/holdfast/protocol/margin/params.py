@@ -10,6 +10,7 @@ from holdfast.primitives.codec import Record
 from holdfast.primitives.units import PPM
 from holdfast.protocol.ledger.state import BTC, ETH, USDT
 from holdfast.protocol.limits import JOINT_SCENARIOS_MAX, SCENARIOS, U64
+from holdfast.protocol.surface.params import DEFAULT_GRIDS
 from holdfast.state.table import Table
 
 # The order in which an account's vectors stand: one universe of shocks an entry.
@@ -53,15 +54,18 @@ MARGIN_PARAMS: Final = Table[int, MarginParams]("margin params", ["u64"], Margin
 
 def check(params: MarginParams) -> None:
     """Check the parameters against their hard bounds and each other."""
-    ensure(PPM <= 2 * params.loss_mm_ppm, "maintenance covers at least half of the worst loss")
+    ensure(2 * params.loss_mm_ppm >= PPM, "maintenance covers at least half of the worst loss")
     ensure(params.loss_mm_ppm <= params.loss_im_ppm <= 3 * PPM, "loss factors stay in bounds")
     ensure(params.short_mm_ppm <= params.short_im_ppm <= 100_000, "short charges stay in bounds")
     ensure(params.basis_mm_ppm <= params.basis_im_ppm <= 100_000, "basis charges stay in bounds")
     ensure(
         params.concentration_mm_ppm <= params.concentration_im_ppm <= 200_000, "concentration charges stay in bounds"
     )
-    ensure(params.degraded_confidence_ppm >= PPM, "a degraded feed never charges less")
-    ensure(params.depeg_im_ppm >= PPM, "a depeg never lowers margin")
+    ensure(PPM <= params.degraded_confidence_ppm <= 20 * PPM, "a degraded feed never charges less, nor without bound")
+    ensure(params.confidence_im_ppm <= 10 * PPM, "the oracle's doubt counts within bounds")
+    ensure(PPM <= params.depeg_im_ppm <= 5 * PPM, "a depeg never lowers margin, nor raises it without bound")
+    ensure(90_000_000 <= params.depeg_e8 < 100_000_000, "a depeg is a fall below one dollar")
+    ensure(params.concentration_lots >= 1_000, "small positions are not crowded")
     ensure(params.cross_weight_ppm <= PPM, "an opposed scenario never weighs more than a joint one")
     ensure(PPM <= params.buffer_ppm <= 2 * PPM, "a liquidation ends at or above maintenance")
 
@@ -87,6 +91,14 @@ def _list_opposed_scenarios() -> tuple[tuple[int, int, int], ...]:
 JOINT: Final = _list_joint_scenarios()
 OPPOSED: Final = _list_opposed_scenarios()
 ensure(len(JOINT) + len(OPPOSED) <= JOINT_SCENARIOS_MAX, "the listed scenarios fit")
+for _, _grid in sorted(DEFAULT_GRIDS.items()):
+    ensure(_grid.spot_ppm[ROW_FLAT] == 0 == _grid.vol_ppm[ROW_FLAT], "the flat row is where margin looks for it")
+    ensure(
+        all(
+            _grid.spot_ppm[row] == _grid.spot_ppm[row - row % VOL_COLUMNS] for row in range(SPOT_BUCKETS * VOL_COLUMNS)
+        ),
+        "a spot move has one row a volatility column",
+    )
 
 
 def _flat_index(scenarios: tuple[tuple[int, int, int], ...]) -> NDArray[np.int64]:

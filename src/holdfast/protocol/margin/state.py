@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.protocol.limits import U64, Amount
 from holdfast.primitives.codec import Record
+from holdfast.protocol.limits import U64, Amount
 from holdfast.protocol.surface.state import RiskLine
 from holdfast.state.table import Table
 
@@ -109,7 +109,7 @@ class Requirement(NamedTuple):
 class Protection(Record):
     """Market-maker protection in one underlying: at most `limit_lots` of quotes fill within a window.
 
-    `filled_lots` counts since `window_start_ms`; at the limit all the account's quotes there go, until `frozen_until_ms`.
+    `filled_lots` counts since `window_start_ms`; at the limit all the account's quotes go, until `frozen_until_ms`.
     """
 
     limit_lots: U64

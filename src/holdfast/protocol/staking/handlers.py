@@ -5,7 +5,9 @@ from holdfast.protocol.staking.state import MISBEHAVIORS, VALIDATORS
 from holdfast.state.draft import Draft
 
 
-def record_misbehavior(draft: Draft, validator_index: int, at_height: int, height: int) -> tuple[MisbehaviorRecorded, ...]:
+def record_misbehavior(
+    draft: Draft, validator_index: int, at_height: int, height: int
+) -> tuple[MisbehaviorRecorded, ...]:
     """Record a proven equivocation; the same one again is nothing new."""
     key = (validator_index, at_height)
     if validator_index not in draft[VALIDATORS] or key in draft[MISBEHAVIORS]:

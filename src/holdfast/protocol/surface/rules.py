@@ -198,13 +198,3 @@ def interpolate_ratio_e9(expiries_ms: Sequence[int], ratios_e9: Sequence[int], e
             return near_e9 + div_floor((far_e9 - near_e9) * (expiry_ms - near_ms), far_ms - near_ms)
         near_ms, near_e9 = far_ms, far_e9
     return near_e9
-
-
-def get_forward_e8(draft: Draft, underlying: int, expiry_ms: int, now_ms: int) -> int | None:
-    """Return an underlying's forward to an expiry that is still ahead, or None where it cannot be priced."""
-    surface = draft[SURFACES].get(underlying)
-    price = oracle.get_price(draft, underlying)
-    if surface is None or price is None:
-        return None
-    expiries, _, ratios = list_nodes(surface, now_ms)
-    return div_floor(price * interpolate_ratio_e9(expiries, ratios, expiry_ms, now_ms), E9)

@@ -112,8 +112,12 @@ def compute_reducing_lots(draft: Draft, account_id: int, instrument_id: int, sid
 def compute_market_limit_ticks(
     params: TradingParams, array: RiskArray, line: RiskLine, instrument: Instrument, side: int
 ) -> int:
-    """Return the worst price of a market order: a share of the index away from the mark. Rounds: toward the mark."""
-    band = div_floor(array.lot_value_atoms[instrument.underlying] * params.market_band_ppm, PPM)
+    """Return the worst price of a market order, a bounded way from the mark. Rounds: toward the mark."""
+    worth = array.lot_value_atoms[instrument.underlying]
+    band = div_floor(worth * params.market_band_ppm, PPM)
+    if not line.is_future:
+        near = max(line.value_atoms * params.market_premium_ppm, worth * params.market_floor_ppm)
+        band = min(band, div_floor(near, PPM))
     if side == Side.BUY:
         return max(1, div_floor(line.value_atoms + band, instrument.tick_value_atoms))
     return max(1, div_ceil(line.value_atoms - band, instrument.tick_value_atoms))

@@ -88,7 +88,7 @@ def _enqueue(draft: Draft, block: BlockContext) -> tuple[Record, ...]:
 
 
 def _advance(draft: Draft, account_id: int, liquidation: Liquidation, *, may_end: bool) -> tuple[Record, ...]:
-    """Move an auction's clock while its prices are fresh; at its end the backstop takes what it can, the rest closes."""
+    """Move an auction's clock while its prices are fresh; at its end the backstop takes its part, the rest closes."""
     if not rules.is_clock_running(draft, margin.get_risk(draft, account_id)):
         return ()
     if liquidation.stage == Stage.AUCTION and liquidation.steps < draft[LIQUIDATION_PARAMS][0].auction_steps:

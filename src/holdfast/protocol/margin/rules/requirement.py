@@ -146,7 +146,8 @@ def check_initial(draft: Draft, account_id: int, before: tuple[AccountRisk, int]
     if sum(after.gross_lots) + after.open_lots > ACCOUNT_LOTS_MAX:
         raise RejectedError(Code.LOTS_TOO_MANY, limit=ACCOUNT_LOTS_MAX)
     cash = get_cash(draft, account_id)
-    initial_short = compute_initial_atoms(draft, account_id, after) - (cash + after.marks_atoms + after.collateral_atoms)
+    equity = cash + after.marks_atoms + after.collateral_atoms
+    initial_short = compute_initial_atoms(draft, account_id, after) - equity
     cash_short = -(cash + after.collateral_atoms)
     if initial_short <= 0 and cash_short <= 0:
         return

@@ -1,6 +1,6 @@
 """The transitions of trading, and what a block's fees become."""
 
-from holdfast.primitives.units import share_ceil
+from holdfast.primitives.units import PPM, share_floor
 from holdfast.protocol.accounts.state import FEE_POT, INSURANCE_FUND, TREASURY
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import USDC
@@ -30,8 +30,13 @@ __all__ = [
 
 
 def give_out_fees(draft: Draft) -> None:
-    """Give a block's trading fees to the insurance fund and the treasury. Rounds: the fund's share up."""
+    """Give a block's trading fees to the insurance fund and the treasury.
+
+    Rounds: both shares down; what is left over, an atom at most, is dust for the fund.
+    """
     fees = ledger.get_cash(draft, FEE_POT)
-    insurance = share_ceil(fees, draft[TRADING_PARAMS][0].insurance_share_ppm)
+    share = draft[TRADING_PARAMS][0].insurance_share_ppm
+    insurance, treasury = share_floor(fees, share), share_floor(fees, PPM - share)
     ledger.move(draft, FEE_POT, INSURANCE_FUND, USDC, insurance)
-    ledger.move(draft, FEE_POT, TREASURY, USDC, fees - insurance)
+    ledger.move(draft, FEE_POT, TREASURY, USDC, treasury)
+    ledger.book_dust(draft, FEE_POT, USDC, fees - insurance - treasury)

@@ -47,7 +47,13 @@ class Matched(Record):
 
 
 def match(
-    draft: Draft, block: BlockContext, instrument: Instrument, line: RiskLine, instrument_id: int, taker: Taker, lots: int
+    draft: Draft,
+    block: BlockContext,
+    instrument: Instrument,
+    line: RiskLine,
+    instrument_id: int,
+    taker: Taker,
+    lots: int,
 ) -> Matched:
     """Fill a taker until its limit, its size, or the bound on one order's fills."""
     events: list[Record] = []
@@ -55,17 +61,17 @@ def match(
     for _ in range(FILLS_PER_ORDER_MAX):
         best = book.get_best(draft, instrument_id, 1 - taker.side)
         if open_lots == 0 or best is None or not rules.is_crossing(taker.side, taker.limit_ticks, abs(best[0])):
-            return Matched(open_lots, False, events)
+            return Matched(open_lots, is_stopped=False, events=events)
         maker_id = best[2]
         maker = draft[ORDERS][maker_id]
         if rules.get_family(draft, maker.account_id) == taker.family_id:
             if taker.self_trade != SelfTrade.CANCEL_INCOMING:
                 events.append(cancel(draft, maker_id, Cancelled.SELF_TRADE))
             if taker.self_trade != SelfTrade.CANCEL_RESTING:
-                return Matched(open_lots, True, events)
+                return Matched(open_lots, is_stopped=True, events=events)
             continue
         open_lots -= _meet(draft, block, instrument, line, taker, maker_id, maker, open_lots, events)
-    return Matched(open_lots, True, events)
+    return Matched(open_lots, is_stopped=True, events=events)
 
 
 def cancel(draft: Draft, order_id: int, reason: Cancelled) -> OrderCancelled:

@@ -136,11 +136,11 @@ def cancel_order(draft: Draft, account_id: int, command: CancelOrder) -> Events:
 
 def cancel_all(draft: Draft, account_id: int, command: CancelAll, reason: Cancelled = Cancelled.BY_OWNER) -> Events:
     """Take every order of an account back, or those of one instrument."""
-    events: list[Record] = []
-    for order_id in book.get_open_orders(draft, account_id):
-        if command.instrument_id in (0, draft[ORDERS][order_id].instrument_id):
-            events.append(cancel(draft, order_id, reason))
-    return tuple(events)
+    return tuple(
+        cancel(draft, order_id, reason)
+        for order_id in book.get_open_orders(draft, account_id)
+        if command.instrument_id in (0, draft[ORDERS][order_id].instrument_id)
+    )
 
 
 def cancel_instrument(draft: Draft, instrument_id: int) -> Events:

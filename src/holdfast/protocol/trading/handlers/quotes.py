@@ -68,8 +68,7 @@ def mass_quote(draft: Draft, block: BlockContext, account_id: int, command: Mass
     codes: list[int] = []
     rested = 0
     for quote in command.quotes:
-        for code in _quote_both_sides(draft, block, account_id, command.underlying, quote):
-            codes.append(code)
+        codes.extend(_quote_both_sides(draft, block, account_id, command.underlying, quote))
         rested += (codes[-2] == 0 and quote.bid_lots > 0) + (codes[-1] == 0 and quote.ask_lots > 0)
     margin.check_initial(draft, account_id, before)
     return (Quoted(account_id, rested, tuple(codes)),)
