@@ -89,6 +89,7 @@ BESIDE: Final[dict[tuple[str, str, str], Fields]] = {
     ("MarginParams", "basis_mm_ppm", "high"): {"basis_im_ppm": 100_000},
     ("MarginParams", "concentration_im_ppm", "low"): {"concentration_mm_ppm": 0},
     ("MarginParams", "concentration_mm_ppm", "high"): {"concentration_im_ppm": 200_000},
+    ("LiquidationParams", "incentive_first_ppm", "high"): {"incentive_last_ppm": 1_000_000},
     ("LiquidationParams", "incentive_last_ppm", "low"): {"incentive_first_ppm": 0},
     ("OracleParams", "velocity_floor_ppm", "low"): {"agree_floor_ppm": 1_000},
     ("OracleParams", "agree_floor_ppm", "high"): {"velocity_floor_ppm": 1_000_000},

@@ -51,7 +51,7 @@ def test_machine_and_book__same_flow__fill_the_same() -> None:
                 book.place(number, step.side, step.price_ticks, step.lots)
             else:
                 book.cancel(step.cancels)
-        run = bench.run_machine(work, rebuilds=True)
+        run = bench.run_machine(work, 64, rebuilds=True)
         assert run.refused == 0
         assert run.fills == book.fills - warm_fills > 0
 
@@ -59,7 +59,7 @@ def test_machine_and_book__same_flow__fill_the_same() -> None:
 def test_stages__watched__put_every_function_back() -> None:
     before = [getattr(stage.owner, stage.function) for stage in STAGES]
     times = StageTimes()
-    run = Bench(SMALL).run_signed(Bench(SMALL).singles, times)
+    run = Bench(SMALL).run_signed(Bench(SMALL).singles, 64, times)
     assert [getattr(stage.owner, stage.function) for stage in STAGES] == before
     assert {"verify", "admission", "execute", "root", "commit", "store", "rest"} <= set(run.stages)
     assert abs(sum(run.stages.values()) * run.rate - 1_000_000) < 1
@@ -70,7 +70,7 @@ def test_measure__small_run__tells_every_figure() -> None:
     result = measure(SMALL, None, 2, lambda *step: steps.append(step))
     assert [done for _, done, _ in steps] == list(range(steps[0][2]))
     told = json.loads(result.to_json())
-    assert len(told["rates"]) == 5
+    assert len(told["rates"]) == 6
     assert [goal["name"] for goal in told["goals"]] == [goal.key for goal in GOALS if not goal.key.startswith("replay")]
     assert told["refused"] == 0
     assert told["replay"] is None

@@ -273,8 +273,9 @@ def test_oracle_commit__forged_in_any_part__is_refused() -> None:
         assert not solo.app.process_proposal(request._replace(txs=(tx,), hash=sha256(tx)))
     tx = encode_oracle_commit(OracleCommit(commit.round + 1, commit.votes))
     assert not solo.app.process_proposal(request._replace(txs=(tx,), hash=sha256(tx)))
-    fewer = encode_oracle_commit(OracleCommit(commit.round, commit.votes[:2]))
-    assert solo.app.process_proposal(request._replace(txs=(fewer,), hash=sha256(fewer)))
+    for count, is_quorum in ((0, False), (2, False), (3, True)):
+        fewer = encode_oracle_commit(OracleCommit(commit.round, commit.votes[:count]))
+        assert solo.app.process_proposal(request._replace(txs=(fewer,), hash=sha256(fewer))) is is_quorum
 
 
 def test_oracle_commit__of_the_last_height__is_not_good_for_the_next() -> None:

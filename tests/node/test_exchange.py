@@ -115,7 +115,7 @@ def test_extension__too_long_or_malformed__is_refused(size: int) -> None:
     app = market.solo.app
     good = market.solo.report(app.height, market.draft)
     assert app.verify_vote_extension(app.height + 1, 0, good)
-    assert app.verify_vote_extension(app.height + 1, 0, b"")
+    assert not app.verify_vote_extension(app.height + 1, 0, b"")
     assert not app.verify_vote_extension(app.height + 1, 0, bytes(size))
     assert not app.verify_vote_extension(app.height + 1, 0, good + b"\x00")
     assert not app.verify_vote_extension(app.height + 1, 0, good[:-1])

@@ -46,7 +46,7 @@ from holdfast.protocol.trading.messages import (
     TimeInForce,
 )
 from holdfast.protocol.trading.params import TradingParams
-from tests.support.exchange import BTC, BUY, SELL, USD, Market, changes_of
+from tests.support.exchange import BTC, BUY, ETH, SELL, USD, Market, changes_of
 from tests.support.toy_world import ToyWorld
 
 ROOT = Path(__file__).parents[2]
@@ -400,8 +400,8 @@ def _(_: pytest.MonkeyPatch) -> Refused:
 
 @execution(Code.NOTIONAL_TOO_SMALL)
 def _(_: pytest.MonkeyPatch) -> Refused:
-    market = Market(genesis={"trading_params": TradingParams(min_notional_atoms=10**12)})
-    return refused(market, 0, buy(market.future(), 100_000, 1))
+    market = Market(genesis={"trading_params": TradingParams(min_notional_atoms=1_000 * USD)})
+    return refused(market, 0, buy(market.future(ETH), 4_000, 1))
 
 
 @execution(Code.ORDERS_FULL)

@@ -18,28 +18,35 @@ EXIT_GOOD: Final = 0
 EXIT_BROKEN: Final = 1
 EXIT_BAD_INPUT: Final = 2
 
+_KINDS: Final = "\n".join(f"  {kind}" for kind in describe_kinds().split("; "))
 _HELP: Final = f"""Send price history through four replicas of the exchange, with agents and faults, to a verdict.
 
 PATH is a folder of price files named VENUE_PAIR_... (gemini_BTCUSD_1m.csv), or one CSV with a time and a price or open,
 high, low, close. The same arguments give the same roots.
 
 Faults are KIND:key=value,... with from= and to=, or at= for one block, as UTC times of the data or heights.
-Kinds: {describe_kinds()}.
 
+\b
+Kinds:
+{_KINDS}
+
+\b
 Example:
-
-  holdfast replay shared/data/crash_2025_10_10 --seed 7 --fault crash:validator=2,from=21:00,to=21:30 --report out
+  holdfast replay shared/data/crash_2025_10_10 --seed 7 --report out \\
+    --fault crash:validator=2,from=21:00,to=21:30
 
 Exit codes: 0 every promise held; 1 one was broken; 2 bad input."""
 
 
 def replay(
-    path: Annotated[Path, typer.Argument(help="A folder of price files, or one CSV file.", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="A folder of price files, or one CSV file.", metavar="PATH")],
     validators: Annotated[int, typer.Option(help="How many validators, each with its own full copy.")] = 4,
     seed: Annotated[int, typer.Option(help="What all draws come from.")] = 1,
     agents: Annotated[int, typer.Option(help="How many trading accounts.")] = 200,
-    start: Annotated[str | None, typer.Option("--from", help="Begin at this UTC time.", metavar="TIME")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="End at this UTC time.", metavar="TIME")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Begin at this UTC time or height.", metavar="TIME")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="End at this UTC time or height.", metavar="TIME")] = None,
     block_interval: Annotated[str, typer.Option(help="Time between blocks: 60s, 5m.", metavar="TIME")] = "60s",
     blocks: Annotated[int | None, typer.Option(help="Only the first so many blocks.")] = None,
     fault: Annotated[list[str] | None, typer.Option(help="A fault; may be given often.", metavar="SPEC")] = None,

@@ -94,7 +94,7 @@ def _tiles(verdict: Verdict) -> list[tuple[str, str]]:
         ("fills", _number(verdict.fills)),
         ("accounts liquidated", _number(verdict.liquidated_accounts)),
         ("auctions", _number(verdict.auctions)),
-        ("under water at the end", _number(verdict.undercollateralised_at_end)),
+        ("under maintenance at the end", _number(verdict.undercollateralised_at_end)),
         ("insurance fund, USDC", _number(verdict.insurance_atoms // USDC_ATOMS)),
         ("haircut, USDC", _number(verdict.haircut_atoms // USDC_ATOMS)),
         ("instruments settled", _number(verdict.settled_instruments)),

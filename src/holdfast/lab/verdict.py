@@ -126,7 +126,7 @@ class Verdict:
         haircut = f"haircut {_dollars(self.haircut_atoms)}"
         return [
             f"Liquidation: {self.liquidated_accounts:,} accounts, {self.auctions:,} auctions, {haircut}; fund {fund}",
-            f"  under water at the end: {end}",
+            f"  under maintenance margin at the end: {end}",
             f"Conservation: differences in atoms {held}",
             f"Invariants: {len(self.invariants)}, each checked in at least {checked:,} blocks, {broken} broken",
         ]

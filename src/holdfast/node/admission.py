@@ -24,6 +24,8 @@ from holdfast.protocol.oracle.messages import (
     decode_report,
     encode_oracle_commit,
 )
+from holdfast.protocol.oracle.rules import has_quorum
+from holdfast.protocol.staking.handlers import get_powers
 from holdfast.protocol.staking.state import VALIDATORS
 from holdfast.state.draft import Draft
 
@@ -127,7 +129,7 @@ class Cache:
         return OracleCommit(commit.round, tuple(votes))
 
     def _is_commit_proper(self, draft: Draft, request: BlockRequest) -> bool:
-        """Check every signature of the oracle commit against this state's own validators."""
+        """Check the oracle commit against this state's own validators: every signature, and more than 2/3 of power."""
         try:
             commit = decode_oracle_commit(request.txs[0])
         except Malformed:
@@ -135,15 +137,16 @@ class Cache:
         if request.height == 1:
             return not commit.votes
         items: list[tuple[bytes, bytes, bytes]] = []
-        previous = -1
+        previous, power = -1, 0
         for vote in commit.votes:
             validator = draft[VALIDATORS].get(vote.validator_index)
             if validator is None or vote.validator_index <= previous:
                 return False
-            previous = vote.validator_index
+            previous, power = vote.validator_index, power + validator.power
             signed = codec.encode((request.height - 1, commit.round, vote.extension))
             items.append((validator.public_key, self._extension_domain + signed, vote.signature))
-        return all(crypto.verify_many(items))
+        # A commit always holds that many, and each of them carries a report: a proposer may not leave reports out.
+        return has_quorum(power, sum(get_powers(draft))) and all(crypto.verify_many(items))
 
 
 def _check_in_block(draft: Draft, envelope: Envelope, now_ms: int, windows: Windows) -> None:

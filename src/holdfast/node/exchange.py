@@ -116,9 +116,7 @@ class ExchangeApplication:
         return self._report_source(height, self.state.draft())
 
     def verify_vote_extension(self, height: int, validator_index: int, extension: bytes) -> bool:
-        """Accept everything but malformed bytes; a wrong price is the median's to bear. No report is a fair report."""
-        if not extension:
-            return True
+        """Accept everything but malformed bytes; a wrong price is the median's to bear. No bytes are no report."""
         if len(extension) > EXTENSION_BYTES_MAX:
             return False
         try:

@@ -82,10 +82,9 @@ def unhealthy_is_queued(draft: Draft, block: BlockContext) -> None:
 def book_not_crossed(draft: Draft, block: BlockContext) -> None:
     """No bid meets an ask."""
     sides = draft[SIDES]
-    for instrument_id, side in sides.changes():  # det-ok: each entry is independent of the others
-        if side == Side.BUY:
-            bids, asks = sides.get((instrument_id, Side.BUY)), sides.get((instrument_id, Side.SELL))
-            ensure(not bids or not asks or bids[-1][0] < -asks[-1][0], f"the book of {instrument_id} is not crossed")
+    for instrument_id, _ in sides.changes():  # det-ok: each entry is independent of the others
+        bids, asks = sides.get((instrument_id, Side.BUY)), sides.get((instrument_id, Side.SELL))
+        ensure(not bids or not asks or bids[-1][0] < -asks[-1][0], f"the book of {instrument_id} is not crossed")
 
 
 def nonces_only_grow(draft: Draft, block: BlockContext) -> None:
@@ -162,6 +161,9 @@ def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
     if array is None:
         return
     matrix = compute_matrix(draft, array, draft[CHARGES][0])
+    for place in np.flatnonzero(matrix.equity_atoms < matrix.maintenance_atoms).tolist():
+        account_id = int(matrix.account_ids[place])
+        ensure(account_id in draft[LIQUIDATIONS], f"account {account_id} is under maintenance by fresh sums, and queued")
     changed = draft[RISK]
     for account_id, tally in list(changed.items()):
         kept, anew = get_risk(draft, account_id), get_row(matrix, account_id)

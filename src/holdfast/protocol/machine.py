@@ -15,7 +15,7 @@ from holdfast.protocol import invariants
 from holdfast.protocol.accounts import handlers as accounts
 from holdfast.protocol.accounts import messages as account_messages
 from holdfast.protocol.accounts.messages import Scope
-from holdfast.protocol.accounts.rules import SCOPE_OWNER, check_signer
+from holdfast.protocol.accounts.rules import SCOPE_OWNER, check_signer, get_nonce_window
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.chain import CHAIN, CLOCK, Clock
 from holdfast.protocol.custody import handlers as custody
@@ -96,13 +96,13 @@ def apply_block(state: State, block: Block, admit: Admit | None = None, *, rebui
     `admit` decodes and authenticates one transaction; a caller may pass a cached form of `admit_tx`, whose answers must
     be the same. `rebuilds` also checks the invariants that rebuild what is otherwise kept incrementally.
     """
-    draft = state.draft()
+    before, draft = state.draft(), state.draft()
     clock = draft[CLOCK].get(0)
     ensure(clock is None or clock.time_ms < block.time_ms, "block time strictly increases")
     context = BlockContext(block.height, block.time_ms, 0 if clock is None else clock.time_ms, block.proposer_index)
     admit = admit or make_admit(draft)
     events = _open_block(draft, context, block)
-    receipts = [Receipt(Code.OK, ()), *(apply_tx(draft, context, admit(tx)) for tx in block.txs[1:])]
+    receipts = [Receipt(Code.OK, ()), *(apply_tx(draft, before, context, admit(tx)) for tx in block.txs[1:])]
     events += _close_block(draft, context, block)
     checked = invariants.check(draft, context, rebuilds=rebuilds)
     return Applied(state.seal(draft), tuple(receipts), events, checked)
@@ -123,6 +123,8 @@ def _open_block(draft: Draft, context: BlockContext, block: Block) -> Events:
         *settlement.realise_daily(draft, context),
     )
     margin.revalue(draft)
+    # Before any command: who is under maintenance at the new marks may not burn what is left with an accomplice.
+    events += liquidation.enqueue(draft, context)
     margin.start_day(draft, context)
     return events
 
@@ -174,17 +176,24 @@ def admit_tx(domain: bytes, tx: bytes) -> Admission:
     return Admission(envelope, Code.OK)
 
 
-def apply_tx(draft: Draft, context: BlockContext, admission: Admission) -> Receipt:
-    """Run one command: its nonce is used up whatever comes of it, all else happens whole or not at all."""
+def apply_tx(draft: Draft, before: Draft, context: BlockContext, admission: Admission) -> Receipt:
+    """Run one command: its nonce is used up whatever comes of it, all else happens whole or not at all.
+
+    `before` is the state before the block. A signer whose right an earlier command of the block took away still uses up
+    its nonce, or the refused command could be played again once the right is given back.
+    """
     envelope = admission.envelope
     if envelope is None:
         return Receipt(admission.code, (), admission.detail)
-    try:
-        authorize(draft, envelope, context.time_ms)
-        # The one write of this part comes last, so there is nothing to undo.
-        accounts.use_nonce(draft, envelope.account_id, envelope.signer, envelope.nonce)
-    except RejectedError as refusal:
-        return Receipt(refusal.code, (), str(refusal))
+    refused = _check_signer(draft, envelope, context.time_ms)
+    if refused is None or _check_signer(before, envelope, context.time_ms) is None:
+        try:
+            # The one write of this part comes last, so there is nothing to undo.
+            accounts.use_nonce(draft, envelope.account_id, envelope.signer, envelope.nonce)
+        except RejectedError as refusal:
+            refused = refused or refusal
+    if refused is not None:
+        return Receipt(refused.code, (), str(refused))
     mark = draft.mark()
     try:
         events = execute(draft, context, envelope)
@@ -193,6 +202,14 @@ def apply_tx(draft: Draft, context: BlockContext, admission: Admission) -> Recei
         return Receipt(refusal.code, (), str(refusal))
     draft.keep()
     return Receipt(Code.OK, events)
+
+
+def _check_signer(draft: Draft, envelope: Envelope, now_ms: int) -> RejectedError | None:
+    try:
+        authorize(draft, envelope, now_ms)
+    except RejectedError as refusal:
+        return refusal
+    return None
 
 
 def authorize(draft: Draft, envelope: Envelope, now_ms: int) -> None:
@@ -241,10 +258,9 @@ def execute(draft: Draft, context: BlockContext, envelope: Envelope) -> Events: 
         case account_messages.GrantSession():
             return _grant_session(draft, context, account_id, command)
         case account_messages.RevokeSession():
-            revoked = accounts.revoke_session(draft, account_id, command)
-            custody.hold_object_deposit(draft, account_id, -1)
-            return (revoked,)
+            return _revoke_session(draft, account_id, command)
         case account_messages.RotateOwner():
+            custody.hold_object_deposit(draft, account_id, 1)
             return (accounts.rotate_owner(draft, account_id, command),)
         case custody_messages.Deposit():
             return custody.deposit(draft, command)
@@ -285,8 +301,18 @@ def _grant_session(
 ) -> Events:
     sessions_before = accounts.count_sessions(draft, account_id)
     granted = accounts.grant_session(draft, account_id, command, context.time_ms)
-    custody.hold_object_deposit(draft, account_id, accounts.count_sessions(draft, account_id) - sessions_before)
+    # A key that has acted before left its deposit with its nonce window.
+    if get_nonce_window(draft, account_id, command.key) is None:
+        custody.hold_object_deposit(draft, account_id, accounts.count_sessions(draft, account_id) - sessions_before)
     return (granted,)
+
+
+def _revoke_session(draft: Draft, account_id: int, command: account_messages.RevokeSession) -> Events:
+    revoked = accounts.revoke_session(draft, account_id, command)
+    # The nonce window of a key that has acted stays for ever, and so does its deposit.
+    if get_nonce_window(draft, account_id, command.key) is None:
+        custody.hold_object_deposit(draft, account_id, -1)
+    return (revoked,)
 
 
 def encode_receipt(receipt: Receipt) -> bytes:

@@ -87,12 +87,15 @@ def test_session__revoked_and_granted_again__keeps_its_nonces_used() -> None:
     assert (market.id(0), key.public_key) in market.draft[NONCES]
 
 
-def test_session__revoked_earlier_in_the_same_block__acts_no_more_and_keeps_its_nonce() -> None:
+def test_session__revoked_earlier_in_the_same_block__uses_up_its_nonce_so_that_no_later_grant_revives_it() -> None:
     market, key = granted(Scope.CANCEL | Scope.TRADE)
     late = sign_command(key, market.solo.domain, market.id(0), 1, PlaceOrder(market.future(), 0, 1, 1))
     _, refused = market.block(market.sign(0, RevokeSession(key.public_key)), late)
     assert refused.code == Code.SIGNER_UNKNOWN
-    assert (market.id(0), key.public_key) not in market.draft[NONCES]
+    assert market.draft[NONCES][market.id(0), key.public_key].highest == 1
+    expires_ms = market.solo.time_ms + 86_400_000
+    market.do(0, GrantSession(key.public_key, Scope.CANCEL | Scope.TRADE, expires_ms))
+    assert market.solo.app.check_tx(late).code == Code.NONCE_USED
 
 
 def test_rotation__moves_the_account_and_its_subaccounts_to_the_new_key_at_once() -> None:
@@ -106,7 +109,7 @@ def test_rotation__moves_the_account_and_its_subaccounts_to_the_new_key_at_once(
         assert check(market, market.solo.keys[0], Withdraw(0, 1), account_id, 9) == Code.SIGNER_UNKNOWN
     assert market.draft[OWNERS].get(market.solo.keys[0].public_key) is None
     market.do(-1, Deposit(key.public_key, 0, 5))
-    assert market.cash(0) == 1_000_000 * 10**6 - 10**6 + 5
+    assert market.cash(0) == 1_000_000 * 10**6 - 2 * 10**6 + 5
 
 
 def test_subaccount__cannot_have_subaccounts_nor_rotate() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from holdfast.client.commands import sign_command
 from holdfast.lab.solo import make_key
 from holdfast.primitives.reject import Code
 from holdfast.protocol.accounts.messages import AccountOpened, CreateSubaccount, GrantSession, RevokeSession, Scope
@@ -11,7 +12,7 @@ from holdfast.protocol.ledger.handlers import get_balance, get_cash, get_vault
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin import rules as margin_rules
 from holdfast.protocol.margin.state import DAY_STARTS
-from holdfast.protocol.trading.messages import PlaceOrder
+from holdfast.protocol.trading.messages import CancelAll, PlaceOrder
 from tests.support.exchange import BTC, BUY, USD, USDT, Market
 
 DAY_MS = 86_400_000
@@ -146,3 +147,16 @@ def test_withdraw__while_a_price_is_stale__waits_only_where_margin_depends_on_it
     market.run(4)
     assert market.do(0, Withdraw(0, 1)).code == Code.ORACLE_FORBIDS_ACTION
     assert market.do(2, Withdraw(0, 1)).code == Code.OK
+
+
+def test_object_deposit__of_a_key_that_has_acted__stays_with_its_nonce_window() -> None:
+    market = Market()
+    key = make_key("session")
+    expires_ms = market.solo.time_ms + DAY_MS
+    market.do(0, GrantSession(key.public_key, Scope.CANCEL, expires_ms))
+    market.block(sign_command(key, market.solo.domain, market.id(0), 1, CancelAll(0)))
+    for _ in range(2):
+        assert market.do(0, RevokeSession(key.public_key)).code == Code.OK
+        assert get_cash(market.draft, DEPOSIT_ESCROW) == USD
+        assert market.do(0, GrantSession(key.public_key, Scope.CANCEL, expires_ms)).code == Code.OK
+        assert get_cash(market.draft, DEPOSIT_ESCROW) == USD

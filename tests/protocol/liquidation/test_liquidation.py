@@ -212,7 +212,7 @@ def test_no_bidder__solvent_account__goes_to_the_backstop_until_it_stands_at_its
 
 
 def test_backstop__too_small__leaves_the_rest_to_closing_at_mark() -> None:
-    market = leveraged(backstop=1_000 * USD)
+    market = leveraged(backstop=10_000 * USD)
     fall(market, 107_000)
     events = until_ended(market)
     closed = [(e.account_id, e.lots) for e in of(events, ClosedAtMark) if isinstance(e, ClosedAtMark)]

@@ -5,8 +5,11 @@ restored snapshot in between. Each block runs with every invariant and every reb
 up from receipts, apart from the ledger's own totals; a replica that was reopened or restored runs beside the first one.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from random import Random
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -27,6 +30,7 @@ from holdfast.protocol.instruments.state import INSTRUMENTS
 from holdfast.protocol.ledger.state import BALANCES
 from holdfast.protocol.liquidation.messages import BidAuction
 from holdfast.protocol.liquidation.state import LIQUIDATIONS
+from holdfast.protocol.machine import Block, apply_block
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.messages import Bundle, Command
 from holdfast.protocol.surface.state import RISK_ARRAY
@@ -55,6 +59,24 @@ DEPOSITS = {
 }
 # Few series, so that orders meet; few strikes, so that a block is quick.
 LISTED = InstrumentParams(dailies=1, weeklies=1, monthlies=1, quarterlies=0, strikes_each_side=1)
+
+SEEN: Counter[str] = Counter()
+# What the runs together must have met, or they show little.
+SOMETIMES = {
+    "Traded",
+    "OrderCancelled",
+    "PositionSettled",
+    "InstrumentRetired",
+    "FutureRealised",
+    "FeedStatusChanged",
+    "Withdrawn",
+    "Quoted",
+    "LiquidationStarted",
+    "AuctionStarted",
+    "SliceSold",
+    "ClosedAtMark",
+    "LiquidationEnded",
+}
 
 account = st.integers(0, ACCOUNTS - 1)
 number = st.integers(0, 10**6)
@@ -285,7 +307,9 @@ class Exchange(RuleBasedStateMachine):
         self.solo.time_ms = time_ms
         request = self.solo.make_request(*self.pending)
         self.pending = []
+        exact_hash = apply_without_shortcut(self.solo.app, request)
         app_hash = finalize(self.solo.app, request)
+        assert exact_hash in (None, app_hash)
         for twin in self.twins:
             assert finalize(twin, request) == app_hash
         applied = self.solo.app.last_applied
@@ -293,6 +317,7 @@ class Exchange(RuleBasedStateMachine):
         self.count([*applied.events, *(event for receipt in applied.receipts for event in receipt.events)])
 
     def count(self, events: Sequence[Record]) -> None:
+        SEEN.update(type(event).__name__ for event in events)
         for event in events:
             if isinstance(event, Deposited):
                 self.held[event.asset_id] += event.amount_atoms
@@ -308,6 +333,15 @@ class Exchange(RuleBasedStateMachine):
         assert totals == self.held
 
 
+def apply_without_shortcut(app: ExchangeApplication, request: BlockRequest) -> bytes | None:
+    """Return the root where every account's margin is added up, now and then: the linear bound decides nothing."""
+    if request.height % 3:
+        return None
+    block = Block(request.height, request.time_ms, request.proposer_index, request.txs)
+    with patch.object(margin, "is_covered", return_value=False):
+        return apply_block(app.state, block).app_hash
+
+
 def finalize(app: ExchangeApplication, request: BlockRequest) -> bytes:
     assert app.process_proposal(request)
     response = app.finalize_block(request)
@@ -315,16 +349,84 @@ def finalize(app: ExchangeApplication, request: BlockRequest) -> bytes:
     return response.app_hash
 
 
+LOTS = (1, 2, 7, 30, 150, 600, 4_000)
+Draw = Callable[[Random], dict[str, int | bool]]
+
+
+def who(random: Random) -> dict[str, int | bool]:
+    return {"who": random.randrange(ACCOUNTS), "what": random.randrange(10**6)}
+
+
+# Weight and arguments of each rule: traders mostly trade, prices move often, feeds and replicas fail now and then.
+DRAWS: dict[str, tuple[int, Draw]] = {
+    "place": (6, lambda r: who(r) | pick(r, side=2, kind=10**6, lots=LOTS) | {"off": r.randint(-30_000, 30_000)}),
+    "trade": (8, lambda r: pick(r, buyer=6, seller=6, what=10**6, lots=LOTS, off=(0, 0, 500, -2_000))),
+    "lean": (14, lambda r: pick(r, who=5, what=10**6, side=2) | {"share": r.randint(300, 950)}),
+    "place_many": (3, lambda r: who(r) | pick(r, side=2, lots=LOTS, legs=(1, 2, 3, 4), is_bad=2)),
+    "change_an_order": (3, lambda r: who(r) | pick(r, way=3, lots=LOTS) | {"price": r.randint(-20_000, 20_000)}),
+    "cancel_all": (1, who),
+    "quote": (4, lambda r: who(r) | pick(r, lots=LOTS, limit=LOTS, count=(1, 3, 5), spread=8_000)),
+    "money": (3, lambda r: pick(r, who=6, asset=5, amount=(USD, 3_000 * USD, 90_000 * USD), way=10**6)),
+    "keys": (1, lambda r: pick(r, who=6, far=(0, 2**62))),
+    "bid": (3, lambda r: pick(r, who=6, fraction=(10_000, 500_000, 10**6, 10**6 + 1), least=300_000)),
+    "mutate": (1, lambda r: pick(r, place=100, bit=10**6)),
+    "gap": (4, lambda r: pick(r, asset=(1, 2), blocks=(1, 2, 4)) | {"move_ppm": move(r)}),
+    "depeg": (1, lambda r: pick(r, asset=(0, 3), price=(10**8, 10**8, 10**8, 98_500_000, 90_000_000))),
+    "silence": (1, lambda r: pick(r, asset=(1, 2, 3))),
+    "move_volatility": (1, lambda r: pick(r, volatility_ppm=(100_000, 450_000, 1_500_000))),
+    "blocks": (10, lambda r: pick(r, count=(1, 2, 5))),
+    "jump": (1, lambda r: pick(r, hours=(1, 9, 30))),
+    "expire": (1, lambda r: pick(r, is_through=2)),
+    "crash": (1, lambda _: {}),
+    "restore": (1, lambda _: {}),
+}
+
+
+def pick(random: Random, **choices: int | tuple[int, ...]) -> dict[str, int | bool]:
+    """Return a draw for each name: below a number, or one of several."""
+    return {
+        name: random.randrange(choice) if isinstance(choice, int) else random.choice(choice)
+        for name, choice in choices.items()
+    }
+
+
+def move(random: Random) -> int:
+    low, high = random.choice([(-500_000, 1_000_000), (-200_000, 200_000), (-60_000, 60_000)])
+    return random.randint(low, high)
+
+
+def run_seed(seed: int, steps: int) -> int:
+    """Run the machine's rules in a weighted random order; return how many blocks that made."""
+    random = Random(seed)
+    machine = Exchange()
+    names = list(DRAWS)
+    for name in random.choices(names, [DRAWS[name][0] for name in names], k=steps):
+        if name == "silence" and machine.silent:
+            machine.silence(asset=min(machine.silent))
+        elif name != "mutate" or machine.pending:
+            getattr(machine, name)(**DRAWS[name][1](random))
+        machine.money_is_what_receipts_say()
+    return machine.solo.height
+
+
+@pytest.mark.slow
+def test_seeded_blocks__keep_every_promise_and_meet_what_matters() -> None:
+    SEEN.clear()
+    blocks = sum(run_seed(seed, 80) for seed in range(20))
+    print(blocks, dict(sorted(SEEN.items())))  # noqa: T201 -- what was met is a result
+    assert set(SEEN) >= SOMETIMES
+
+
 @pytest.mark.slow
 def test_random_blocks__keep_every_promise() -> None:
     run_state_machine_as_test(
         Exchange,
         settings=settings(
-            max_examples=15,
+            max_examples=8,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,
-            # A failing case is long in any case; its seed is what matters, and CI waits for nothing more.
+            # A failing case is long in any case; its steps are printed, and CI waits for nothing more.
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),

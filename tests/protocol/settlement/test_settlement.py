@@ -292,7 +292,8 @@ def test_settle__small_budget__gives_what_a_large_one_gives() -> None:
             world.trade("BTC_USDC-10OCT25", 1_000 + index, 1_008 + index % 3, 3, 3 * (1_217_000_000 + index))
         for minute in range(60):
             events = world.step(START + minute * MINUTE_MS, 120_000)
-            assert sum(isinstance(event, PositionSettled) for event in events) <= (25 if world is worlds[0] else 5)
+            # An instrument is settled whole, so the small budget is passed by one instrument's positions at most.
+            assert sum(isinstance(event, PositionSettled) for event in events) <= (25 if world is worlds[0] else 5 + 11)
     assert dict(worlds[0].draft[BALANCES].items()) == dict(worlds[1].draft[BALANCES].items())
 
 

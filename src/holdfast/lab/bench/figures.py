@@ -11,7 +11,7 @@ from statistics import median
 from time import perf_counter
 from typing import Final, NamedTuple
 
-from holdfast.lab.bench.paths import BLOCK_BUNDLES, BLOCK_TXS, Bench, Run, Sizes
+from holdfast.lab.bench.paths import BLOCK_FEW, BLOCK_MANY, Bench, Run, Sizes
 from holdfast.lab.bench.replays import ReplayFigures, measure_replay
 from holdfast.lab.bench.stages import INVARIANTS, ROOT, StageTimes
 
@@ -147,7 +147,7 @@ class Figures(NamedTuple):
 def measure(sizes: Sizes, replay: Path | None, repetitions: int, on_step: OnStep) -> Figures:
     """Run the bench."""
     began = perf_counter()
-    total = 5 * repetitions + 5
+    total = 6 * repetitions + 5
     steps = iter(range(total))
 
     def step(what: str) -> None:
@@ -157,12 +157,15 @@ def measure(sizes: Sizes, replay: Path | None, repetitions: int, on_step: OnStep
     bench = Bench(sizes)
     rounds = [_measure_round(bench, step) for _ in range(repetitions)]
     stages = {}
-    for name, path in (("signed", bench.run_signed), ("machine", bench.run_machine)):
+    for name, path, orders in (
+        ("signed", bench.run_signed, BLOCK_FEW),
+        ("machine", bench.run_machine, BLOCK_MANY),
+    ):
         step(f"stages of {name}")
-        stages[name] = path(bench.singles, StageTimes()).stages
+        stages[name] = path(bench.singles, orders, StageTimes()).stages
     step("invariants with rebuilds")
     few = Bench(sizes._replace(orders=min(sizes.orders, _REBUILD_ORDERS_MAX)))
-    rebuilt = few.run_machine(few.singles, StageTimes(), rebuilds=True).stages[INVARIANTS]
+    rebuilt = few.run_machine(few.singles, BLOCK_FEW, StageTimes(), rebuilds=True).stages[INVARIANTS]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else _KIB)
     step("replay")
     replayed = None if replay is None else measure_replay(replay)
@@ -194,28 +197,31 @@ def _measure_round(bench: Bench, step: Callable[[str], None]) -> _Round:
     step("bare verifier")
     verify = bench.verify_bare()
     step("signed orders")
-    signed = bench.run_signed(bench.singles)
+    signed = bench.run_signed(bench.singles, BLOCK_FEW)
     step("bundles")
-    bundles = bench.run_signed(bench.bundles)
+    bundles = bench.run_signed(bench.bundles, BLOCK_MANY)
     step("bare book")
     book = bench.match_bare()
     step("state machine")
-    machine = bench.run_machine(bench.singles)
+    machine = bench.run_machine(bench.singles, BLOCK_MANY)
+    step("state machine in small blocks")
+    small = bench.run_machine(bench.singles, BLOCK_FEW)
     return _Round(
         {
             "bare verifier, one by one": verify,
-            f"signed orders, one replica, blocks of {BLOCK_TXS}": signed.rate,
-            f"orders in bundles, blocks of {BLOCK_BUNDLES} bundles": bundles.rate,
+            f"signed orders, one replica, blocks of {BLOCK_FEW:,}": signed.rate,
+            f"orders in bundles, blocks of {BLOCK_MANY:,}": bundles.rate,
             "bare Python book": book,
-            f"state machine without signatures, blocks of {BLOCK_TXS}": machine.rate,
+            f"state machine alone, blocks of {BLOCK_MANY:,}": machine.rate,
+            f"state machine alone, blocks of {BLOCK_FEW:,}": small.rate,
         },
         {
             "signed_to_verify": signed.rate / verify,
             "bundles_to_verify": bundles.rate / verify,
             "machine_to_book": machine.rate / book,
-            "last_over_first_tenth": median(run.last_over_first for run in (signed, machine)),
+            "last_over_first_tenth": median(run.last_over_first for run in (signed, small)),
         },
-        _count_refused(signed, bundles, machine),
+        _count_refused(signed, bundles, machine, small),
     )
 
 

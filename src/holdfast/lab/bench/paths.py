@@ -19,8 +19,9 @@ from holdfast.protocol.messages import ENVELOPE_DECODER, TX_DECODER, Action, Bun
 from holdfast.protocol.surface.state import MARKS
 from holdfast.protocol.trading.messages import CancelOrder, PlaceOrder, Traded
 
-BLOCK_TXS: Final = 500
-BLOCK_BUNDLES: Final = 64
+# Orders in a block: a few, and as many as a block of a second holds under load.
+BLOCK_FEW: Final = 500
+BLOCK_MANY: Final = 2_048
 _INTERVAL_MS: Final = 1_000
 _FIRST_BLOCKS: Final = 2
 _EXPIRY_MS_MIN: Final = 7 * DAY_MS
@@ -49,10 +50,13 @@ class Work(NamedTuple):
         """Return how many orders are measured."""
         return (len(self.txs) - self.warm) * self.orders_a_tx
 
-    def blocks(self, first: int, last: int) -> list[tuple[bytes, ...]]:
-        """Return some of the transactions in blocks."""
-        size = BLOCK_TXS if self.orders_a_tx == 1 else BLOCK_BUNDLES
-        return [self.txs[start : min(last, start + size)] for start in range(first, last, size)]
+    def warm_blocks(self) -> list[tuple[bytes, ...]]:
+        """Return the transactions that fill the book, in blocks."""
+        return _cut(self.txs[: self.warm], BLOCK_FEW)
+
+    def blocks(self, orders: int) -> list[tuple[bytes, ...]]:
+        """Return the transactions that are measured, in blocks of about so many orders."""
+        return _cut(self.txs[self.warm :], max(1, orders // self.orders_a_tx))
 
 
 class Run(NamedTuple):
@@ -109,16 +113,16 @@ class Bench:
             _match(book, flow.steps[flow.warm :], flow.warm)
         return (len(flow.steps) - flow.warm) / clock.seconds
 
-    def run_signed(self, work: Work, stages: StageTimes | None = None) -> Run:
+    def run_signed(self, work: Work, block_orders: int, stages: StageTimes | None = None) -> Run:
         """Run the whole path of signed transactions in one replica: admit, propose, judge, execute, commit."""
         solo = self.start()
-        for txs in work.blocks(0, work.warm):
+        for txs in work.warm_blocks():
             solo.block(*txs)
         clock, spent, refused = Clock(stages), [], 0
         app, check = solo.app, solo.app.check_tx
         for name in ("prepare_proposal", "process_proposal", "finalize_block", "commit"):
             setattr(app, name, _timed(clock, getattr(app, name)))
-        for txs in work.blocks(work.warm, len(work.txs)):
+        for txs in work.blocks(block_orders):
             before = clock.seconds
             with clock:
                 for tx in txs:
@@ -129,14 +133,16 @@ class Bench:
             spent.append(clock.seconds - before)
         return Run(work.orders / clock.seconds, tuple(spent), refused, 0, clock.split(work.orders) if stages else {})
 
-    def run_machine(self, work: Work, stages: StageTimes | None = None, *, rebuilds: bool = False) -> Run:
+    def run_machine(
+        self, work: Work, block_orders: int, stages: StageTimes | None = None, *, rebuilds: bool = False
+    ) -> Run:
         """Run the state machine alone over envelopes whose signatures count as verified."""
         solo = self.start()
-        for txs in work.blocks(0, work.warm):
+        for txs in work.warm_blocks():
             solo.block(*txs)
         clock, spent, refused, fills = Clock(stages), [], 0, 0
         state = solo.app.state
-        for txs in work.blocks(work.warm, len(work.txs)):
+        for txs in work.blocks(block_orders):
             solo.time_ms += _INTERVAL_MS
             request = solo.make_request()
             block = Block(request.height, request.time_ms, request.proposer_index, (*request.txs, *txs))
@@ -191,6 +197,10 @@ def _sign(solo: Solo, flow: Flow, instrument_id: int, run: int) -> Work:
         for start in range(0, len(actions), run)
     )
     return Work(flow, txs, flow.warm // run, run)
+
+
+def _cut(txs: tuple[bytes, ...], size: int) -> list[tuple[bytes, ...]]:
+    return [txs[start : start + size] for start in range(0, len(txs), size)]
 
 
 def _open(domain: bytes, tx: bytes) -> tuple[bytes, bytes, bytes]:

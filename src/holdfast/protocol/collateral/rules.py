@@ -17,6 +17,14 @@ def compute_value_atoms(asset: CollateralAsset, asset_id: int, amount_atoms: int
     return div_floor(min(value, asset.account_cap_usd * USDC_ATOMS) * (PPM - asset.haircut_ppm), PPM)
 
 
+def compute_sale_atoms(asset: CollateralAsset, asset_id: int, amount_atoms: int, price_e8: int) -> int:
+    """Return what an amount of an asset is sold for in a liquidation: its worth less the haircut, whatever the cap.
+
+    Rounds: down.
+    """
+    return div_floor(amount_atoms * price_e8 * (PPM - asset.haircut_ppm), ASSET_ATOMS[asset_id] * 100 * PPM)
+
+
 def get_asset(draft: Draft, asset_id: int) -> CollateralAsset:
     """Return an asset's parameters. Refuses: ASSET_UNKNOWN."""
     asset = draft[COLLATERAL].get(asset_id)

@@ -118,8 +118,17 @@ def _check_may_leave(draft: Draft, account_id: int, asset_id: int, amount_atoms:
         free = margin_rules.compute_withdrawable_atoms(draft, account_id, margin.get_risk(draft, account_id))
         if amount_atoms > free:
             raise RejectedError(Code.WITHDRAWABLE_SHORT, withdrawable_atoms=free)
-    elif amount_atoms > ledger.get_balance(draft, account_id, asset_id):
+        return
+    if amount_atoms > ledger.get_balance(draft, account_id, asset_id):
         raise RejectedError(Code.BALANCE_SHORT, asset_id=asset_id)
+    array = draft[RISK_ARRAY].get(0)
+    price = 0 if array is None else array.prices_e8.get(asset_id, 0)
+    worth = collateral.compute_value_atoms(collateral.get_asset(draft, asset_id), asset_id, amount_atoms, price)
+    risk = margin.get_risk(draft, account_id)
+    # Profit that is not yet sure may back a coin's leaving no more than it may leave itself.
+    sure = margin_rules.compute_sure_atoms(draft, account_id, risk) + risk.collateral_atoms
+    if worth > max(0, sure):
+        raise RejectedError(Code.WITHDRAWABLE_SHORT, withdrawable_atoms=max(0, sure))
 
 
 def _follow(draft: Draft, account_id: int, asset_id: int, change_atoms: int) -> None:

@@ -20,11 +20,11 @@ class LiquidationParams(Record):
 
     auction_steps: U64 = 20
     incentive_first_ppm: U64 = 50_000
-    incentive_last_ppm: U64 = 1_000_000
+    incentive_last_ppm: U64 = 500_000
     fee_ppm: U64 = 50_000
     hedge_band_ppm: U64 = 10_000
     fund_cap_ppm: U64 = 1_000_000
-    fund_incentive_ppm: U64 = 100_000
+    fund_incentive_ppm: U64 = 20_000
     ends_per_block: U64 = 50
 
 

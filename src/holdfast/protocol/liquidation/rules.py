@@ -20,7 +20,7 @@ ROW_DOWN = (div_floor(SPOT_BUCKETS, 2) - 1) * VOL_COLUMNS + 1
 def get_auction(draft: Draft, account_id: int) -> Liquidation:
     """Return a running auction. Refuses: AUCTION_UNKNOWN, AUCTION_FROZEN while a price that it needs is stale."""
     liquidation = draft[LIQUIDATIONS].get(account_id)
-    if liquidation is None or liquidation.stage != Stage.AUCTION:
+    if liquidation is None or liquidation.stage == Stage.HEDGE:
         raise RejectedError(Code.AUCTION_UNKNOWN, account_id=account_id)
     return liquidation
 

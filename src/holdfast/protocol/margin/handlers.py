@@ -1,5 +1,7 @@
 """Keeping every account's risk current: all of it when marks move, one account's part when it trades."""
 
+from typing import Final
+
 import numpy as np
 
 from holdfast.primitives.units import DAY_MS, HOUR_MS, div_floor
@@ -20,6 +22,7 @@ from holdfast.protocol.margin.state import (
     CHARGES,
     DAY,
     DAY_STARTS,
+    FROZEN,
     RISK,
     RISK_MATRIX,
     AccountRisk,
@@ -37,6 +40,8 @@ from holdfast.state.draft import Draft
 
 # Bound once: a look-up of an enumeration's member costs more than the comparison that it is for.
 _BUY = Side.BUY
+# Changes that a tally holds before it is added up.
+TALLY_CHANGES_MAX: Final = 256
 _NEW_DAY = DayStart(0, 0, has_held=False)
 
 
@@ -103,8 +108,7 @@ def change_position(draft: Draft, account_id: int, instrument_id: int, lots: int
     marked = lots * line.value_atoms
     gained = marked - value_atoms - realised
     change = PositionChange(line, lots, lots_before, gained if line.is_future else marked, gained)
-    tally = rules.note_position(_get_tally(draft, account_id), draft[RISK_MATRIX][0], change)
-    draft[RISK].put(account_id, tally)
+    _keep(draft, account_id, rules.note_position(_get_tally(draft, account_id), draft[RISK_MATRIX][0], change))
 
 
 def add_order(draft: Draft, order_id: int, order: Order, instrument: Instrument) -> None:
@@ -139,8 +143,14 @@ def count_order(draft: Draft, order: Order, instrument: Instrument, lots: int) -
         lots,
         bool(order.flags & FLAG_QUOTE),
     )
-    tally = rules.note_order(_get_tally(draft, account_id), draft[RISK_MATRIX][0], change)
+    _keep(draft, account_id, rules.note_order(_get_tally(draft, account_id), draft[RISK_MATRIX][0], change))
+
+
+def _keep(draft: Draft, account_id: int, tally: Tally) -> None:
+    """Keep a tally; a long one is added up, so that a change never costs more than a bounded copy."""
     draft[RISK].put(account_id, tally)
+    if len(tally.changes) >= TALLY_CHANGES_MAX:
+        get_risk(draft, account_id)
 
 
 def refresh_collateral(draft: Draft, account_id: int) -> None:
@@ -162,11 +172,14 @@ def refresh_collateral(draft: Draft, account_id: int) -> None:
 
 
 def start_day(draft: Draft, block: BlockContext) -> None:
-    """At the first block of a day, 08:00 UTC, note every account's equity for the haircut's measure of profit."""
+    """At the first block of a day, 08:00 UTC, note every account's equity for the haircut's measure of profit.
+
+    Why: while a liquidation is open the old day goes on, or the profit that its loss was would be out of reach.
+    """
     day = div_floor(block.time_ms - 8 * HOUR_MS, DAY_MS)
     matrix = draft[RISK_MATRIX].get(0)
     # Before the first prices nobody's equity is known; a day that began then begins with them.
-    if matrix is None or (draft[DAY].get(0) or 0) >= day:
+    if matrix is None or (draft[DAY].get(0) or 0) >= day or draft[FROZEN].keys():
         return
     draft[DAY].put(0, day)
     for account_id in list(draft[DAY_STARTS].keys()):

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from holdfast.primitives.check import ensure
 from holdfast.primitives.reject import Code, RejectedError
 from holdfast.primitives.units import div_floor
-from holdfast.protocol.limits import ACCOUNT_LOTS_MAX, POSITIONS_PER_ACCOUNT_MAX
+from holdfast.protocol.limits import ACCOUNT_LOTS_MAX, AMOUNT_ATOMS_MAX, POSITIONS_PER_ACCOUNT_MAX
 from holdfast.protocol.portfolio.state import HOLDERS, HOLDINGS, POSITIONS, Position
 from holdfast.state.draft import Draft
 from holdfast.state.table import Table
@@ -22,7 +22,7 @@ def change(draft: Draft, account_id: int, instrument_id: int, lots: int, value_a
 
     Realised is what the closed part fetched less its share of the cost; for a future it is due in cash.
     Rounds: the closed part's share of the cost toward minus infinity; nothing is lost, the rest stays in the position.
-    Refuses: POSITIONS_FULL, LOTS_TOO_MANY.
+    Refuses: POSITIONS_FULL, LOTS_TOO_MANY; SIZE_TOO_LARGE for a cost that a position cannot hold. Never what closes.
     """
     ensure(lots != 0, "a change of a position moves lots")
     positions = draft[POSITIONS]
@@ -36,6 +36,8 @@ def change(draft: Draft, account_id: int, instrument_id: int, lots: int, value_a
     if abs(after_lots) > max(ACCOUNT_LOTS_MAX, abs(before.lots)):
         raise RejectedError(Code.LOTS_TOO_MANY, limit=ACCOUNT_LOTS_MAX)
     if (before.lots > 0) == (lots > 0):
+        if abs(before.cost_atoms + value_atoms) > AMOUNT_ATOMS_MAX:
+            raise RejectedError(Code.SIZE_TOO_LARGE, instrument_id=instrument_id, field="cost", limit=AMOUNT_ATOMS_MAX)
         positions.put(key, Position(after_lots, before.cost_atoms + value_atoms))
         return 0
     closed = min(abs(before.lots), abs(lots))

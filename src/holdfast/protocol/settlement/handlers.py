@@ -62,24 +62,30 @@ def sample(draft: Draft, block: BlockContext) -> Events:
 
 
 def settle_due(draft: Draft, block: BlockContext) -> Events:
-    """Empty the books of what has expired, fix the prices that are due, and pay out, within the block's budget."""
+    """Empty the books of what has expired, then fix the prices that are due, then pay out, within the block's budget.
+
+    An instrument's book is emptied whole and its positions are paid whole, so that its sums hold after every block; the
+    budget may be passed by one instrument's share of it, which the limits on orders and accounts bound.
+    """
     events: list[Record] = []
     steps = draft[SETTLEMENT_PARAMS][0].steps_per_block
     for key in list(draft[SERIES].keys()):
         if key[1] > block.time_ms:
             continue
-        events.extend(_fix(draft, key))
-        settlement = draft[SETTLEMENTS].get(key)
         for instrument_id in draft[SERIES][key]:
             if steps <= 0:
                 return tuple(events)
             done = trading.cancel_instrument(draft, instrument_id)
             steps -= len(done)
             events.extend(done)
-            if settlement is not None:
-                done = _settle(draft, instrument_id, settlement.price_e8, max(1, steps))
-                steps -= len(done)
-                events.extend(done)
+        events.extend(_fix(draft, key))
+        settlement = draft[SETTLEMENTS].get(key)
+        for instrument_id in draft[SERIES][key] if settlement is not None else ():
+            if steps <= 0:
+                return tuple(events)
+            done = _settle(draft, instrument_id, settlement.price_e8)
+            steps -= len(done)
+            events.extend(done)
         if settlement is not None and key not in draft[SERIES]:
             draft[SETTLEMENTS].put(key, Settlement(settlement.price_e8, settlement.minutes, is_complete=True))
     return tuple(events)
@@ -133,14 +139,14 @@ def _fix(draft: Draft, key: tuple[int, int]) -> Events:
     return (SettlementPriceFixed(*key, *average),)
 
 
-def _settle(draft: Draft, instrument_id: int, price_e8: int, steps: int) -> Events:
-    """Settle up to so many positions of an instrument; retire it when none is left."""
+def _settle(draft: Draft, instrument_id: int, price_e8: int) -> Events:
+    """Settle every position of an instrument, and retire it."""
     instrument = draft[INSTRUMENTS][instrument_id]
     params = draft[SETTLEMENT_PARAMS][0]
     payoff = rules.compute_payoff_atoms(instrument, price_e8)
     pot = CLEARING_BASE + instrument_id
     events: list[Record] = []
-    for account_id in portfolio.get_holders(draft, instrument_id)[:steps]:
+    for account_id in portfolio.get_holders(draft, instrument_id):
         position = portfolio.remove(draft, account_id, instrument_id)
         amount = position.lots * payoff - (position.cost_atoms if instrument.kind == Kind.FUTURE else 0)
         fee = rules.compute_delivery_fee_atoms(params, instrument, position.lots, payoff, price_e8)
@@ -149,8 +155,6 @@ def _settle(draft: Draft, instrument_id: int, price_e8: int, steps: int) -> Even
         ledger.move(draft, account_id, INSURANCE_FUND, USDC, insurance)
         ledger.move(draft, account_id, TREASURY, USDC, fee - insurance)
         events.append(PositionSettled(instrument_id, account_id, position.lots, amount, insurance, fee - insurance))
-    if portfolio.get_holders(draft, instrument_id):
-        return tuple(events)
     ensure(ledger.get_cash(draft, pot) == 0, "a settled instrument's clearing pot is empty")
     surface.remove(draft, instrument_id)
     retired = instruments.retire(draft, instrument_id)

@@ -40,5 +40,5 @@ def check(params: TradingParams) -> None:
     ensure(1_000 <= params.market_band_ppm <= 200_000, "a market order's band stays in bounds")
     ensure(params.market_floor_ppm <= params.market_band_ppm, "a cheap option's band is no wider than any other")
     ensure(params.market_premium_ppm <= PPM, "a market order never pays twice an option's mark")
-    ensure(params.min_notional_atoms <= 10**9, "an order of 1,000 USDC is never too small")
+    ensure(params.min_notional_atoms <= 10**12, "an order of a million USDC is never too small")
     ensure(1_000 <= params.protection_window_ms_max <= 86_400_000, "a protection's window ends within a day")

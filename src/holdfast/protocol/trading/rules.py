@@ -4,7 +4,7 @@ from holdfast.primitives.reject import Code, RejectedError
 from holdfast.primitives.units import PPM, div_ceil, div_floor
 from holdfast.protocol.accounts.state import ACCOUNTS
 from holdfast.protocol.book import handlers as book
-from holdfast.protocol.book.state import FLAG_REDUCE_ONLY, Order, Side
+from holdfast.protocol.book.state import FLAG_REDUCE_ONLY, ORDERS, Order, Side
 from holdfast.protocol.instruments.rules import check_open
 from holdfast.protocol.instruments.state import Instrument
 from holdfast.protocol.limits import (
@@ -160,8 +160,9 @@ def get_protection(draft: Draft, account_id: int, underlying: int, now_ms: int) 
     return Protection(protection.limit_lots, protection.window_ms, 0, now_ms, protection.frozen_until_ms)
 
 
-def get_own_order(draft: Draft, account_id: int, order: Order | None, order_id: int) -> Order:
+def get_own_order(draft: Draft, account_id: int, order_id: int) -> Order:
     """Return an order that must be the account's own. Refuses: ORDER_UNKNOWN, ORDER_NOT_YOURS."""
+    order = draft[ORDERS].get(order_id)
     if order is None:
         raise RejectedError(Code.ORDER_UNKNOWN, order_id=order_id)
     if order.account_id != account_id:

@@ -6,7 +6,7 @@ from holdfast.primitives.units import PPM, div_ceil, div_floor, share_ceil, shar
 from holdfast.protocol.accounts.rules import get_main_id
 from holdfast.protocol.accounts.state import BACKSTOP, INSURANCE_FUND
 from holdfast.protocol.collateral.params import COINS, COLLATERAL
-from holdfast.protocol.collateral.rules import compute_value_atoms
+from holdfast.protocol.collateral.rules import compute_sale_atoms
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import USDC
 from holdfast.protocol.liquidation import rules
@@ -70,8 +70,8 @@ def sell_slice(
 ) -> tuple[Record, ...]:
     """Move a slice of every position and coin at mark, then pay the bidder's incentive and the fund's fee.
 
-    The account pays both out of what equity it has; what is then missing of a bidder's incentive the fund pays, within
-    its cap. The backstop is the exchange's own and takes nothing from the fund.
+    The account pays both out of what equity it has. Where it has none left, the fund pays a bidder's incentive within
+    its cap; the backstop is the exchange's own and takes nothing from the fund.
     Refuses: AUCTION_INCENTIVE_LOW where that comes to less than the bidder asked for; POSITIONS_FULL.
     """
     params = draft[LIQUIDATION_PARAMS][0]
@@ -84,7 +84,8 @@ def sell_slice(
     incentive = share_floor(sliced, incentive_ppm)
     equity = max(0, need.equity_atoms)
     from_account = min(incentive, equity)
-    fund = 0 if bidder_id == BACKSTOP else max(0, ledger.get_cash(draft, INSURANCE_FUND))
+    is_helped = equity == 0 and bidder_id != BACKSTOP
+    fund = max(0, ledger.get_cash(draft, INSURANCE_FUND)) if is_helped else 0
     from_fund = min(incentive - from_account, share_floor(fund, params.fund_incentive_ppm))
     if from_account + from_fund < share_floor(sliced, incentive_min_ppm):
         raise RejectedError(Code.AUCTION_INCENTIVE_LOW, incentive_atoms=from_account + from_fund)
@@ -112,7 +113,7 @@ def _move_slice(draft: Draft, seller_id: int, bidder_id: int, fraction_ppm: int)
         amount = div_floor(ledger.get_balance(draft, seller_id, asset_id) * fraction_ppm, PPM)
         price = array.prices_e8.get(asset_id, 0)
         if amount and price:
-            value = compute_value_atoms(draft[COLLATERAL][asset_id], asset_id, amount, price)
+            value = compute_sale_atoms(draft[COLLATERAL][asset_id], asset_id, amount, price)
             ledger.move(draft, seller_id, bidder_id, asset_id, amount)
             ledger.move(draft, bidder_id, seller_id, USDC, value)
             events.append(CoinsSeized(seller_id, bidder_id, asset_id, amount, value))

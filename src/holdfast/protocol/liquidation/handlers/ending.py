@@ -2,10 +2,10 @@
 
 from holdfast.primitives.check import ensure
 from holdfast.primitives.codec import Record
-from holdfast.primitives.units import PPM, div_ceil, share_floor
+from holdfast.primitives.units import PPM, div_ceil, div_floor, share_floor
 from holdfast.protocol.accounts.state import INSURANCE_FUND
 from holdfast.protocol.collateral.params import COINS, COLLATERAL
-from holdfast.protocol.collateral.rules import compute_value_atoms
+from holdfast.protocol.collateral.rules import compute_sale_atoms
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import USDC
 from holdfast.protocol.liquidation import rules
@@ -76,7 +76,7 @@ def _close_at_mark(draft: Draft, account_id: int, instrument_id: int) -> tuple[R
 
 
 def _sell_coins(draft: Draft, account_id: int) -> tuple[Record, ...]:
-    """Sell coins to the fund at their counted value, as far as the account owes and the fund can pay."""
+    """Sell coins to the fund at their worth after haircut, as far as the account owes and the fund can pay."""
     array = draft[RISK_ARRAY][0]
     events: list[Record] = []
     for asset_id in COINS:
@@ -85,10 +85,12 @@ def _sell_coins(draft: Draft, account_id: int) -> tuple[Record, ...]:
         price = array.prices_e8.get(asset_id, 0)
         if owed <= 0 or amount <= 0 or price <= 0:
             continue
-        worth = compute_value_atoms(draft[COLLATERAL][asset_id], asset_id, amount, price)
-        sold = amount if worth <= owed else min(amount, div_ceil(amount * owed, worth))
-        value = compute_value_atoms(draft[COLLATERAL][asset_id], asset_id, sold, price)
-        if value > max(0, ledger.get_cash(draft, INSURANCE_FUND)):
+        asset = draft[COLLATERAL][asset_id]
+        worth = compute_sale_atoms(asset, asset_id, amount, price)
+        payable = min(owed, max(0, ledger.get_cash(draft, INSURANCE_FUND)))
+        sold = amount if worth <= payable else div_floor(amount * payable, worth)
+        value = compute_sale_atoms(asset, asset_id, sold, price)
+        if sold == 0 or value == 0:
             continue
         ledger.move(draft, account_id, INSURANCE_FUND, asset_id, sold)
         ledger.move(draft, INSURANCE_FUND, account_id, USDC, value)

@@ -36,7 +36,7 @@ def sweep(draft: Draft, block: BlockContext) -> tuple[Record, ...]:
     """Queue accounts under maintenance, move every liquidation on, and queue those whom that has hurt."""
     if draft[RISK_ARRAY].get(0) is None:
         return ()
-    events = list(_enqueue(draft, block))
+    events = list(enqueue(draft, block))
     ends_left = draft[LIQUIDATION_PARAMS][0].ends_per_block
     for account_id in list(draft[LIQUIDATIONS].keys()):
         liquidation = draft[LIQUIDATIONS][account_id]
@@ -48,7 +48,7 @@ def sweep(draft: Draft, block: BlockContext) -> tuple[Record, ...]:
         else:
             events.extend(_advance(draft, account_id, liquidation, may_end=ends_left > 0))
             ends_left -= draft[LIQUIDATIONS].get(account_id) is None
-    events.extend(_enqueue(draft, block))
+    events.extend(enqueue(draft, block))
     return tuple(events)
 
 
@@ -72,7 +72,8 @@ def list_unhealthy(draft: Draft) -> list[tuple[int, int]]:
     return sorted(((-missing, account_id) for account_id, missing in sorted(short.items()) if missing > 0))
 
 
-def _enqueue(draft: Draft, block: BlockContext) -> tuple[Record, ...]:
+def enqueue(draft: Draft, block: BlockContext) -> tuple[Record, ...]:
+    """Queue every account under maintenance: its orders go, and it may not trade by itself any more."""
     events: list[Record] = []
     for _, account_id in list_unhealthy(draft):
         if account_id in draft[LIQUIDATIONS]:
@@ -98,7 +99,7 @@ def _advance(draft: Draft, account_id: int, liquidation: Liquidation, *, may_end
     if not may_end:
         return ()
     events: tuple[Record, ...] = ()
-    if account_id != BACKSTOP and liquidation.stage == Stage.AUCTION and portfolio.get_holdings(draft, account_id):
+    if account_id != BACKSTOP:
         events = sell_to_backstop(draft, account_id)
         ended = end_if_done(draft, account_id, Ended.BACKSTOPPED)
         if ended:

@@ -13,6 +13,7 @@ from holdfast.protocol.margin.rules.requirement import (
     compute_need_atoms,
     compute_order_term,
     compute_requirement,
+    compute_sure_atoms,
     compute_withdrawable_atoms,
 )
 from holdfast.protocol.margin.rules.tally import add_up, note_order, note_position, open_tally
@@ -31,6 +32,7 @@ __all__ = [
     "compute_need_atoms",
     "compute_order_term",
     "compute_requirement",
+    "compute_sure_atoms",
     "compute_withdrawable_atoms",
     "get_row",
     "note_order",

@@ -169,22 +169,26 @@ def check_not_frozen(draft: Draft, account_id: int) -> None:
 
 
 def compute_day_profit_atoms(draft: Draft, account_id: int, equity_atoms: int) -> int:
-    """Return today's profit for a haircut: equity now less equity at 08:00 UTC less net deposits since, capped."""
+    """Return today's profit for a haircut: equity now less equity at 08:00 UTC less net deposits since, capped.
+
+    An account that has held no position this day has none that a haircut could take.
+    """
     day = draft[DAY_STARTS].get(account_id)
-    start = 0 if day is None else day.equity_atoms + day.net_deposits_atoms
-    return max(0, min(equity_atoms - start, equity_atoms))
+    if day is None or not day.has_held:
+        return 0
+    return max(0, min(equity_atoms - day.equity_atoms - day.net_deposits_atoms, equity_atoms))
+
+
+def compute_sure_atoms(draft: Draft, account_id: int, risk: AccountRisk) -> int:
+    """Return the cash that no fall of marks and no haircut today can take back; below zero where they can take more."""
+    profit = compute_day_profit_atoms(draft, account_id, compute_equity_atoms(draft, account_id, risk))
+    return get_cash(draft, account_id) - max(0, risk.unrealised_atoms) - profit
 
 
 def compute_withdrawable_atoms(draft: Draft, account_id: int, risk: AccountRisk) -> int:
     """Return the USDC that may leave: never more than initial margin spares, nor profit that is not yet sure."""
-    equity = compute_equity_atoms(draft, account_id, risk)
-    spare = equity - compute_initial_atoms(draft, account_id, risk)
-    sure = (
-        get_cash(draft, account_id)
-        - max(0, risk.unrealised_atoms)
-        - compute_day_profit_atoms(draft, account_id, equity)
-    )
-    return max(0, min(spare, sure))
+    spare = compute_equity_atoms(draft, account_id, risk) - compute_initial_atoms(draft, account_id, risk)
+    return max(0, min(spare, compute_sure_atoms(draft, account_id, risk)))
 
 
 def _worst_loss_atoms(params: MarginParams, stress: Int64Array) -> int:

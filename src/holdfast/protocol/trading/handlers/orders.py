@@ -107,7 +107,7 @@ def amend_order(draft: Draft, block: BlockContext, account_id: int, command: Ame
     Refuses: ORDER_UNKNOWN, ORDER_NOT_YOURS, AMEND_NO_CHANGE, and what placing it anew would refuse.
     """
     check_not_frozen(draft, account_id)
-    order = rules.get_own_order(draft, account_id, draft[ORDERS].get(command.order_id), command.order_id)
+    order = rules.get_own_order(draft, account_id, command.order_id)
     if order.flags & FLAG_QUOTE:
         raise RejectedError(Code.ORDER_NOT_YOURS, order_id=command.order_id, mend="replace a quote by a mass quote")
     if (command.price_ticks, command.lots) == (order.price_ticks, order.lots):
@@ -130,7 +130,7 @@ def amend_order(draft: Draft, block: BlockContext, account_id: int, command: Ame
 
 def cancel_order(draft: Draft, account_id: int, command: CancelOrder) -> Events:
     """Take one order back. Refuses: ORDER_UNKNOWN, ORDER_NOT_YOURS."""
-    rules.get_own_order(draft, account_id, draft[ORDERS].get(command.order_id), command.order_id)
+    rules.get_own_order(draft, account_id, command.order_id)
     return (cancel(draft, command.order_id, Cancelled.BY_OWNER),)
 
 
