@@ -28,6 +28,8 @@ class Slice(NamedTuple):
     theta: float
     log_strikes: NDArray[np.float64]
     variances: NDArray[np.float64]
+# A smile with fewer strikes says nothing about skew.
+STRIKES_MIN = 3
 
 
 def load(path: Path) -> dict[str, list[Slice]]:
@@ -58,7 +60,7 @@ def fit_skew(slices: list[Slice]) -> tuple[float, float, float]:
     best = (0.0, 0.0, math.inf)
     for rho in np.arange(-0.6, 0.2, 0.01):
         for eta in np.arange(0.4, min(1.6, 2 / (1 + abs(rho))), 0.01):
-            errors = [_skew_error(item, rho, eta) for item in slices if len(item.log_strikes) > 2]
+            errors = [_skew_error(item, rho, eta) for item in slices if len(item.log_strikes) >= STRIKES_MIN]
             residual = math.sqrt(float(np.mean(errors)))
             if residual < best[2]:
                 best = (float(rho), float(eta), residual)

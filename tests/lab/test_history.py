@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.lab.history import History, HistoryError, load_history
+from holdfast.lab.history_build import Source
 from holdfast.lab.history_files import NotAPriceFileError, parse_price_e8, parse_time_ms, read_shape
 from holdfast.primitives.units import E8, HOUR_MS, MINUTE_MS
 
@@ -306,8 +307,6 @@ def test_range__feeds_that_never_meet__is_refused(tmp_path: Path) -> None:
 
 @given(st.lists(st.integers(2, 10**6), min_size=3, max_size=20), st.integers(-5, 40 * 60))
 def test_source__any_time__never_tells_what_has_not_begun(prices: list[int], seconds: int) -> None:
-    from holdfast.lab.history_build import Source
-
     points = [(T0 * 1000 + i * MINUTE_MS, price * E8) for i, price in enumerate(prices)]
     now_ms = T0 * 1000 + seconds * 1000
     told = Source.from_points("a", "BTC", MINUTE_MS, reversed(points)).at(now_ms)

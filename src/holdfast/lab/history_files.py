@@ -211,7 +211,7 @@ def _parse_name(tokens: list[str], columns: list[str]) -> tuple[str, str, str]:
     if pair is not None:
         return "file", *pair
     if len(tokens) > 1:
-        pair = _parse_pair(tokens[1], tokens[2] if len(tokens) > 2 else "")
+        pair = _parse_pair(tokens[1], "".join(tokens[2:3]))
         if pair is not None:
             if tokens[0].lower().startswith(SYNTHETIC_PREFIX):
                 raise NotAPriceFileError(f"venue names beginning with {SYNTHETIC_PREFIX} are kept for synthetic venues")

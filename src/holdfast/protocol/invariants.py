@@ -163,7 +163,7 @@ def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
     matrix = compute_matrix(draft, array, draft[CHARGES][0])
     for place in np.flatnonzero(matrix.equity_atoms < matrix.maintenance_atoms).tolist():
         account_id = int(matrix.account_ids[place])
-        ensure(account_id in draft[LIQUIDATIONS], f"account {account_id} is under maintenance by fresh sums, and queued")
+        ensure(account_id in draft[LIQUIDATIONS], f"account {account_id} is unhealthy by fresh sums, and queued")
     changed = draft[RISK]
     for account_id, tally in list(changed.items()):
         kept, anew = get_risk(draft, account_id), get_row(matrix, account_id)

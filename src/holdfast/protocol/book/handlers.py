@@ -34,7 +34,7 @@ def add(draft: Draft, order_id: int, order: Order) -> None:
     _enter(draft, order_id, order)
     owned = draft[OPEN_ORDERS].get(order.account_id) or ()
     place = bisect_left(owned, order_id)
-    draft[OPEN_ORDERS].put(order.account_id, owned[:place] + (order_id,) + owned[place:])
+    draft[OPEN_ORDERS].put(order.account_id, owned[:place] + (order_id,) + owned[place:])  # noqa: RUF005 -- twice as fast as unpacking
     if order.flags & FLAG_QUOTE:
         draft[QUOTES].put(_quote_key(order), order_id)
 

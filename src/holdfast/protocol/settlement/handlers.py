@@ -80,13 +80,15 @@ def settle_due(draft: Draft, block: BlockContext) -> Events:
             events.extend(done)
         events.extend(_fix(draft, key))
         settlement = draft[SETTLEMENTS].get(key)
-        for instrument_id in draft[SERIES][key] if settlement is not None else ():
+        if settlement is None:
+            continue
+        for instrument_id in draft[SERIES][key]:
             if steps <= 0:
                 return tuple(events)
             done = _settle(draft, instrument_id, settlement.price_e8)
             steps -= len(done)
             events.extend(done)
-        if settlement is not None and key not in draft[SERIES]:
+        if key not in draft[SERIES]:
             draft[SETTLEMENTS].put(key, Settlement(settlement.price_e8, settlement.minutes, is_complete=True))
     return tuple(events)
 
