@@ -28,6 +28,8 @@ class Slice(NamedTuple):
     theta: float
     log_strikes: NDArray[np.float64]
     variances: NDArray[np.float64]
+
+
 # A smile with fewer strikes says nothing about skew.
 STRIKES_MIN = 3
 

@@ -114,9 +114,7 @@ class Solo:
         surfaces = tuple(self._surface(draft, underlying) for underlying in UNDERLYINGS if underlying in self.prices)
         return encode_report(Report(feeds, surfaces))
 
-    def sign(
-        self, index: int, command: Command, *, account_id: int | None = None, nonce: int | None = None
-    ) -> bytes:
+    def sign(self, index: int, command: Command, *, account_id: int | None = None, nonce: int | None = None) -> bytes:
         """Return a signed transaction of an account's key, with its next nonce unless one is given."""
         key = self.custodian if index < 0 else self.keys[index]
         account = (1 if index < 0 else self.account_id(index)) if account_id is None else account_id

@@ -107,7 +107,6 @@ class Restoring:
         index_state(state)
         return state
 
-
     def _read_rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows, whose keys have the form and the order that `State.export` gives them."""
         before = b""

@@ -273,9 +273,7 @@ def execute(draft: Draft, context: BlockContext, envelope: Envelope) -> Events: 
         case trading_messages.SetProtection():
             return trading.set_protection(draft, account_id, command)
         case Bundle():
-            return tuple(
-                event for action in command.actions for event in _trade(draft, context, account_id, action)
-            )
+            return tuple(event for action in command.actions for event in _trade(draft, context, account_id, action))
         case _:
             return _trade(draft, context, account_id, command)
 

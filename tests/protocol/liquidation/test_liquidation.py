@@ -7,7 +7,7 @@ from holdfast.primitives.reject import Code
 from holdfast.primitives.units import div_ceil
 from holdfast.protocol.accounts.state import BACKSTOP, INSURANCE_FUND
 from holdfast.protocol.custody.messages import Deposit
-from holdfast.protocol.instruments.state import Kind
+from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
 from holdfast.protocol.ledger.handlers import get_balance, get_cash
 from holdfast.protocol.liquidation.messages import (
     AuctionStarted,
@@ -269,6 +269,29 @@ def test_haircut__of_a_profit_made_before_the_day_began__still_finds_who_won() -
     events += until_ended(market)
     assert of(events, LiquidationEnded) == [LiquidationEnded(market.id(0), Ended.CLOSED)]
     assert market.need(0) == Requirement(0, 0, 0)
+
+
+def test_haircut__of_a_loss_that_settlement_makes_as_the_day_begins__finds_who_won() -> None:
+    market = Market(
+        3,
+        deposits={0: ((0, 80_000 * USD),), 1: RICH, 2: RICH},
+        genesis={"insurance_atoms": 0, "backstop_atoms": 0},
+    )
+    future = market.future()
+    expiry_ms = market.draft[INSTRUMENTS][future].expiry_ms
+    assert expiry_ms % DAY_MS == 8 * 3_600_000
+    market.trade(0, 1, future, 400)
+    market.block(time_ms=expiry_ms - 31 * 60_000)
+    market.run(10)
+    events = fall(market, 60_000)
+    while market.solo.time_ms < expiry_ms:
+        events += market.run(1)
+    assert future not in market.draft[INSTRUMENTS]
+    events += until_ended(market)
+    shares = {e.account_id: e.amount_atoms for e in of(events, Haircut) if isinstance(e, Haircut)}
+    assert list(shares) == [market.id(1)]
+    assert market.need(0) == Requirement(0, 0, 0)
+    assert market.cash(2) == 5_000_000 * USD
 
 
 def test_haircut__on_several_winners__is_shared_by_profit_to_the_atom() -> None:

@@ -35,9 +35,7 @@ EMPTY_RISK: Final = AccountRisk(
     _NO_STRESS, _NO_STRESS, _NO_STRESS, 0, 0, 0, (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), 0, {}
 )
 _NOTHING: Final = (0, 0, 0)
-_NO_CHARGES: Final = Charges(
-    _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, is_depegged=False
-)
+_NO_CHARGES: Final = Charges(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, is_depegged=False)
 
 
 def compute_charges(params: MarginParams, array: RiskArray | None, degraded: dict[int, bool]) -> Charges:

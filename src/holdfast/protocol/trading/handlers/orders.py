@@ -190,4 +190,3 @@ def _dropped(order_id: int, account_id: int, matched: Matched, rested: int) -> E
         return ()
     reason = Cancelled.FILL_LIMIT if matched.is_stopped else Cancelled.IMMEDIATE
     return (OrderCancelled(order_id, account_id, lots, reason),)
-

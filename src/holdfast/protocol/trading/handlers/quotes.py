@@ -41,9 +41,7 @@ def set_protection(draft: Draft, account_id: int, command: SetProtection) -> tup
     old = draft[PROTECTIONS].get(key) or Protection(0, 0, 0, 0, 0)
     draft[PROTECTIONS].put(
         key,
-        Protection(
-            command.limit_lots, command.window_ms, old.filled_lots, old.window_start_ms, old.frozen_until_ms
-        ),
+        Protection(command.limit_lots, command.window_ms, old.filled_lots, old.window_start_ms, old.frozen_until_ms),
     )
     # A wider bound lets more of the quotes count; what stood before is judged by the bound that stood then.
     after = margin.get_requirement(draft, account_id)
