@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from holdfast.client.commands import sign_command
 from holdfast.client.signing import SigningKey
 from holdfast.lab.solo import Solo, make_key
+from holdfast.node import admission
 from holdfast.node.application import PrepareRequest
 from holdfast.primitives import codec
 from holdfast.primitives.crypto import sha256
@@ -302,3 +303,15 @@ def test_cache__answers_the_same_twice_and_never_lets_one_verdict_stand_for_anot
     tx = golden(market, CancelOrder(1))
     bad = tx[:-1] + bytes([tx[-1] ^ 1])
     assert [verdict(market, one) for one in (tx, bad, tx, bad)] == [0, Code.BAD_SIGNATURE, 0, Code.BAD_SIGNATURE]
+
+
+def test_cache__flooded_by_large_transactions__stays_within_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "_CACHE_BYTES_MAX", 10_000)
+    market = Market()
+    cache = admission.Cache(market.draft)
+    first = golden(market, CancelOrder(1))
+    assert cache.admit(first).code == Code.OK
+    for number in range(100):
+        cache.admit(number.to_bytes(4, "big") + bytes(1_000))
+    assert cache._bytes == sum(size for _, size in cache._known.values()) <= 10_000
+    assert cache.admit(first).code == Code.OK

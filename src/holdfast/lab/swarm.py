@@ -32,7 +32,8 @@ def draw_faults(
     faults = []
     for slot, kind in enumerate(kinds):
         begin_ms = random.randrange(slot_ms // 2)
-        end_ms = random.randrange(begin_ms + 1, slot_ms)
+        # Long enough for a height to meet it.
+        end_ms = random.randrange(begin_ms + min(interval_ms, slot_ms // 2), slot_ms)
         keys = KINDS[kind]
         faults.append(
             Fault(

@@ -30,6 +30,8 @@ from holdfast.protocol.staking.state import VALIDATORS
 from holdfast.state.draft import Draft
 
 _CACHE_MAX: Final = 65_536
+# Of the transactions' own bytes: what they decode to is a few times as large.
+_CACHE_BYTES_MAX: Final = 16 * 1024 * 1024
 _EXTENSION_VERSION: Final = 1
 
 Windows = dict[tuple[int, bytes], NonceWindow]
@@ -44,7 +46,8 @@ class Cache:
         self._domain = command_domain(chain.chain_id, chain.genesis_hash)
         extension = Domain("extension", _EXTENSION_VERSION, chain.chain_id, chain.genesis_hash)
         self._extension_domain = sha256(MAGIC + codec.encode(extension))
-        self._known: dict[bytes, Admission] = {}
+        self._known: dict[bytes, tuple[Admission, int]] = {}
+        self._bytes = 0
 
     def admit(self, tx: bytes) -> Admission:
         """Return what `machine.admit_tx` returns, computed once a transaction."""
@@ -52,12 +55,15 @@ class Cache:
             return Admission(None, Code.TX_TOO_LARGE)
         key = sha256(tx)
         known = self._known.get(key)
-        if known is None:
-            known = machine.admit_tx(self._domain, tx)
-            if len(self._known) >= _CACHE_MAX:
-                self._known.pop(next(iter(self._known)))
-            self._known[key] = known
-        return known
+        if known is not None:
+            return known[0]
+        admission = machine.admit_tx(self._domain, tx)
+        self._known[key] = (admission, len(tx))
+        self._bytes += len(tx)
+        while len(self._known) > _CACHE_MAX or self._bytes > _CACHE_BYTES_MAX:
+            _, size = self._known.pop(next(iter(self._known)))
+            self._bytes -= size
+        return admission
 
     def check(self, draft: Draft, tx: bytes) -> tuple[int, str]:
         """Judge one transaction against the committed state: form, signature, signer, nonce."""

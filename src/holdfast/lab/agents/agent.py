@@ -1,5 +1,6 @@
 """What every agent is: a key and an account, its own stream of draws, a rhythm, and money to begin with."""
 
+from abc import ABC, abstractmethod
 from random import Random
 from typing import ClassVar
 
@@ -43,7 +44,7 @@ def eth(tenths: int) -> tuple[int, int]:
     return ETH, tenths * E8 // 10
 
 
-class Agent:
+class Agent(ABC):
     """One trader. A kind says what it owns at the start and what it does when its turn comes."""
 
     kind: ClassVar[str] = "agent"
@@ -60,13 +61,13 @@ class Agent:
         self.nonce = 0
         self.deposits = self.fund()
 
+    @abstractmethod
     def fund(self) -> Deposits:
         """Return what the agent begins with, as (asset, atoms)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decide(self, market: Market) -> list[Command]:
         """Return this turn's commands."""
-        raise NotImplementedError
 
     def sign(self, domain: bytes, command: Command) -> bytes:
         """Return a command as a transaction under the agent's next nonce."""
