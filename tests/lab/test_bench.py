@@ -70,11 +70,11 @@ def test_measure__small_run__tells_every_figure() -> None:
     result = measure(SMALL, None, 2, lambda *step: steps.append(step))
     assert [done for _, done, _ in steps] == list(range(steps[0][2]))
     told = json.loads(result.to_json())
-    assert len(told["rates"]) == 6
+    assert len(told["rates"]) == 7
     assert [goal["name"] for goal in told["goals"]] == [goal.key for goal in GOALS if not goal.key.startswith("replay")]
     assert told["refused"] == 0
     assert told["replay"] is None
-    assert set(told["stages_us"]) == {"signed", "machine"}
+    assert set(told["stages_us"]) == {"signed", "signed, 500", "machine"}
     assert 0 < told["root_share"] < 1
     words = result.to_words()
     assert words.count("reached") + words.count("REACHED") >= len(told["goals"])

@@ -66,7 +66,7 @@ def test_expiry_block__any_order_of_its_commands__settles_once_and_refuses_what_
         applied = market.apply(*(commands[name] for name in names), time_ms=expiry_ms)
         codes = dict(zip(names, (receipt.code for receipt in applied.receipts[1:]), strict=True))
         assert codes == {
-            "place": Code.INSTRUMENT_UNKNOWN,
+            "place": Code.INSTRUMENT_EXPIRED,
             "amend": Code.ORDER_UNKNOWN,
             "cancel": Code.ORDER_UNKNOWN,
             "withdraw": Code.OK,
@@ -149,3 +149,20 @@ def test_order_of_a_block__what_an_honest_proposer_makes__is_accepted(commands: 
         e for place, e in enumerate(rest) if machine.is_cancel(e) and e.signer not in {o.signer for o in rest[:place]}
     ]
     assert not late
+
+
+BUSY = Market()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(st.binary(max_size=60), st.integers(0, 5)), max_size=6))
+def test_block__of_any_bytes_in_any_place__gives_receipts_and_never_halts(pieces: list[bytes | int]) -> None:
+    solo = BUSY.solo
+    good = [solo.make_request(prepare=False).txs[0]]
+    good += [solo.sign(who, CancelAll(0), nonce=1) for who in (0, 1)]
+    good += [solo.sign(2, PlaceOrder(1, 0, 1, 1), nonce=nonce) for nonce in (1, 1, 2)]
+    txs = tuple(piece if isinstance(piece, bytes) else good[piece] for piece in pieces)
+    applied = apply_block(solo.app.state, Block(solo.height + 1, solo.time_ms + MINUTE_MS, 0, txs))
+    assert len(applied.receipts) == max(1, len(txs))
+    known = {Code.OK, Code.BAD_ENCODING, Code.NONCE_USED, Code.INSTRUMENT_HALTED, Code.ORACLE_FORBIDS_RISK}
+    assert {receipt.code for receipt in applied.receipts} <= known

@@ -361,21 +361,21 @@ def who(random: Random) -> dict[str, int | bool]:
 DRAWS: dict[str, tuple[int, Draw]] = {
     "place": (6, lambda r: who(r) | pick(r, side=2, kind=10**6, lots=LOTS) | {"off": r.randint(-30_000, 30_000)}),
     "trade": (8, lambda r: pick(r, buyer=6, seller=6, what=10**6, lots=LOTS, off=(0, 0, 500, -2_000))),
-    "lean": (14, lambda r: pick(r, who=5, what=10**6, side=2) | {"share": r.randint(300, 950)}),
+    "lean": (18, lambda r: pick(r, who=5, what=10**6, side=2) | {"share": r.randint(300, 950)}),
     "place_many": (3, lambda r: who(r) | pick(r, side=2, lots=LOTS, legs=(1, 2, 3, 4), is_bad=2)),
     "change_an_order": (3, lambda r: who(r) | pick(r, way=3, lots=LOTS) | {"price": r.randint(-20_000, 20_000)}),
     "cancel_all": (1, who),
     "quote": (4, lambda r: who(r) | pick(r, lots=LOTS, limit=LOTS, count=(1, 3, 5), spread=8_000)),
-    "money": (3, lambda r: pick(r, who=6, asset=5, amount=(USD, 3_000 * USD, 90_000 * USD), way=10**6)),
+    "money": (4, lambda r: pick(r, who=6, asset=5, amount=(USD, 3_000 * USD, 90_000 * USD), way=10**6)),
     "keys": (1, lambda r: pick(r, who=6, far=(0, 2**62))),
     "bid": (3, lambda r: pick(r, who=6, fraction=(10_000, 500_000, 10**6, 10**6 + 1), least=300_000)),
     "mutate": (1, lambda r: pick(r, place=100, bit=10**6)),
-    "gap": (4, lambda r: pick(r, asset=(1, 2), blocks=(1, 2, 4)) | {"move_ppm": move(r)}),
+    "gap": (6, lambda r: pick(r, asset=(1, 2), blocks=(1, 2, 4)) | {"move_ppm": move(r)}),
     "depeg": (1, lambda r: pick(r, asset=(0, 3), price=(10**8, 10**8, 10**8, 98_500_000, 90_000_000))),
     "silence": (1, lambda r: pick(r, asset=(1, 2, 3))),
     "move_volatility": (1, lambda r: pick(r, volatility_ppm=(100_000, 450_000, 1_500_000))),
-    "blocks": (10, lambda r: pick(r, count=(1, 2, 5))),
-    "jump": (1, lambda r: pick(r, hours=(1, 9, 30))),
+    "blocks": (10, lambda r: pick(r, count=(1, 3, 9))),
+    "jump": (1, lambda r: pick(r, hours=(1, 9))),
     "expire": (1, lambda r: pick(r, is_through=2)),
     "crash": (1, lambda _: {}),
     "restore": (1, lambda _: {}),
@@ -412,7 +412,7 @@ def run_seed(seed: int, steps: int) -> int:
 @pytest.mark.slow
 def test_seeded_blocks__keep_every_promise_and_meet_what_matters() -> None:
     SEEN.clear()
-    blocks = sum(run_seed(seed, 80) for seed in range(20))
+    blocks = sum(run_seed(seed, 80) for seed in range(12))
     print(blocks, dict(sorted(SEEN.items())))  # noqa: T201 -- what was met is a result
     assert set(SEEN) >= SOMETIMES
 

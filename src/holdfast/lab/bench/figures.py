@@ -16,6 +16,8 @@ from holdfast.lab.bench.replays import ReplayFigures, measure_replay
 from holdfast.lab.bench.stages import INVARIANTS, ROOT, StageTimes
 
 REPETITIONS: Final = 3
+_SIGNED_FEW: Final = "signed_to_verify_in_small_blocks"
+_MACHINE_FEW: Final = "machine_to_book_in_small_blocks"
 _REBUILD_ORDERS_MAX: Final = 2_000
 _KIB: Final = 1_024
 _MIB: Final = 1_024 * _KIB
@@ -138,6 +140,8 @@ class Figures(NamedTuple):
             f"the state root's share of the state machine         {self.root_share:.1%}",
             f"peak memory                                         {self.peak_bytes / _MIB:,.0f} MiB",
             f"orders refused                                      {self.refused}",
+            f"in blocks of {BLOCK_FEW}, signed / verifications         {self.ratios[_SIGNED_FEW]:.4f}",
+            f"in blocks of {BLOCK_FEW}, state machine / bare book      {self.ratios[_MACHINE_FEW]:.4f}",
         ]
         if self.replay is not None:
             lines += ["", self.replay.to_words()]
@@ -147,7 +151,7 @@ class Figures(NamedTuple):
 def measure(sizes: Sizes, replay: Path | None, repetitions: int, on_step: OnStep) -> Figures:
     """Run the bench."""
     began = perf_counter()
-    total = 6 * repetitions + 5
+    total = 7 * repetitions + 4
     steps = iter(range(total))
 
     def step(what: str) -> None:
@@ -157,11 +161,12 @@ def measure(sizes: Sizes, replay: Path | None, repetitions: int, on_step: OnStep
     bench = Bench(sizes)
     rounds = [_measure_round(bench, step) for _ in range(repetitions)]
     stages = {}
+    step("stages")
     for name, path, orders in (
-        ("signed", bench.run_signed, BLOCK_FEW),
+        ("signed", bench.run_signed, BLOCK_MANY),
+        (f"signed, {BLOCK_FEW}", bench.run_signed, BLOCK_FEW),
         ("machine", bench.run_machine, BLOCK_MANY),
     ):
-        step(f"stages of {name}")
         stages[name] = path(bench.singles, orders, StageTimes()).stages
     step("invariants with rebuilds")
     few = Bench(sizes._replace(orders=min(sizes.orders, _REBUILD_ORDERS_MAX)))
@@ -197,7 +202,9 @@ def _measure_round(bench: Bench, step: Callable[[str], None]) -> _Round:
     step("bare verifier")
     verify = bench.verify_bare()
     step("signed orders")
-    signed = bench.run_signed(bench.singles, BLOCK_FEW)
+    signed = bench.run_signed(bench.singles, BLOCK_MANY)
+    step("signed orders in small blocks")
+    signed_few = bench.run_signed(bench.singles, BLOCK_FEW)
     step("bundles")
     bundles = bench.run_signed(bench.bundles, BLOCK_MANY)
     step("bare book")
@@ -205,23 +212,26 @@ def _measure_round(bench: Bench, step: Callable[[str], None]) -> _Round:
     step("state machine")
     machine = bench.run_machine(bench.singles, BLOCK_MANY)
     step("state machine in small blocks")
-    small = bench.run_machine(bench.singles, BLOCK_FEW)
+    machine_few = bench.run_machine(bench.singles, BLOCK_FEW)
     return _Round(
         {
             "bare verifier, one by one": verify,
-            f"signed orders, one replica, blocks of {BLOCK_FEW:,}": signed.rate,
+            f"signed orders, one replica, blocks of {BLOCK_MANY:,}": signed.rate,
+            f"signed orders, one replica, blocks of {BLOCK_FEW:,}": signed_few.rate,
             f"orders in bundles, blocks of {BLOCK_MANY:,}": bundles.rate,
             "bare Python book": book,
             f"state machine alone, blocks of {BLOCK_MANY:,}": machine.rate,
-            f"state machine alone, blocks of {BLOCK_FEW:,}": small.rate,
+            f"state machine alone, blocks of {BLOCK_FEW:,}": machine_few.rate,
         },
         {
             "signed_to_verify": signed.rate / verify,
+            _SIGNED_FEW: signed_few.rate / verify,
             "bundles_to_verify": bundles.rate / verify,
             "machine_to_book": machine.rate / book,
-            "last_over_first_tenth": median(run.last_over_first for run in (signed, small)),
+            _MACHINE_FEW: machine_few.rate / book,
+            "last_over_first_tenth": median(run.last_over_first for run in (signed_few, machine_few)),
         },
-        _count_refused(signed, bundles, machine, small),
+        _count_refused(signed, signed_few, bundles, machine, machine_few),
     )
 
 

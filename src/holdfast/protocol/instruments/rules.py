@@ -8,7 +8,7 @@ from holdfast.primitives.check import ensure
 from holdfast.primitives.reject import Code, RejectedError
 from holdfast.primitives.units import DAY_MS, E8, HOUR_MS, div_exact, div_floor
 from holdfast.protocol.instruments.params import E8_PER_ATOM, ContractSpec, InstrumentParams
-from holdfast.protocol.instruments.state import INSTRUMENTS, SERIES, Instrument, Kind
+from holdfast.protocol.instruments.state import INSTRUMENTS, NEXT_INSTRUMENT, SERIES, Instrument, Kind
 from holdfast.protocol.ledger.state import ASSET_NAMES
 from holdfast.state.draft import Draft
 
@@ -35,7 +35,10 @@ def check_open(draft: Draft, instrument_id: int, now_ms: int) -> Instrument:
     """
     instrument = draft[INSTRUMENTS].get(instrument_id)
     if instrument is None:
-        raise RejectedError(Code.INSTRUMENT_UNKNOWN, instrument_id=instrument_id)
+        # Ids are given out once, so one below the next has been listed, settled and retired.
+        was_listed = 0 < instrument_id < (draft[NEXT_INSTRUMENT].get(0) or 0)
+        code = Code.INSTRUMENT_EXPIRED if was_listed else Code.INSTRUMENT_UNKNOWN
+        raise RejectedError(code, instrument_id=instrument_id)
     if now_ms >= instrument.expiry_ms:
         raise RejectedError(Code.INSTRUMENT_EXPIRED, instrument_id=instrument_id, expiry_ms=instrument.expiry_ms)
     if instrument.is_halted:

@@ -174,12 +174,14 @@ def refresh_collateral(draft: Draft, account_id: int) -> None:
 def start_day(draft: Draft, block: BlockContext) -> None:
     """At the first block of a day, 08:00 UTC, note every account's equity for the haircut's measure of profit.
 
-    Why: while a liquidation is open the old day goes on, or the profit that its loss was would be out of reach.
+    Why: while a liquidation is open the old day goes on, by a day at most, or the profit that its loss was would be out
+    of reach.
     """
     day = div_floor(block.time_ms - 8 * HOUR_MS, DAY_MS)
     matrix = draft[RISK_MATRIX].get(0)
     # Before the first prices nobody's equity is known; a day that began then begins with them.
-    if matrix is None or (draft[DAY].get(0) or 0) >= day or draft[FROZEN].keys():
+    last = draft[DAY].get(0) or 0
+    if matrix is None or last >= day or (last == day - 1 and draft[FROZEN].keys()):
         return
     draft[DAY].put(0, day)
     for account_id in list(draft[DAY_STARTS].keys()):
