@@ -9,6 +9,7 @@ from holdfast.protocol.instruments.rules import check_open
 from holdfast.protocol.instruments.state import Instrument
 from holdfast.protocol.limits import (
     ACCOUNT_LOTS_MAX,
+    AMOUNT_ATOMS_MAX,
     ORDER_LOTS_MAX,
     ORDERS_PER_ACCOUNT_MAX,
     ORDERS_PER_SIDE_MAX,
@@ -19,6 +20,7 @@ from holdfast.protocol.limits import (
 from holdfast.protocol.margin.state import CHARGES, PROTECTIONS, Protection
 from holdfast.protocol.oracle.rules import Action, check_allowed
 from holdfast.protocol.portfolio import handlers as portfolio
+from holdfast.protocol.portfolio.state import POSITIONS
 from holdfast.protocol.surface.state import RISK_ARRAY, RiskArray, RiskLine
 from holdfast.protocol.trading.messages import PlaceOrder, TimeInForce
 from holdfast.protocol.trading.params import TradingParams
@@ -101,6 +103,14 @@ def check_position_room(draft: Draft, account_id: int, instrument_id: int, lots:
         raise RejectedError(Code.LOTS_TOO_MANY, limit=ACCOUNT_LOTS_MAX)
     if held == 0 and len(portfolio.get_holdings(draft, account_id)) >= POSITIONS_PER_ACCOUNT_MAX:
         raise RejectedError(Code.POSITIONS_FULL, limit=POSITIONS_PER_ACCOUNT_MAX)
+
+
+def check_cost_room(draft: Draft, account_id: int, instrument_id: int, lots: int, value_atoms: int) -> None:
+    """Check that a position can hold the cost of more signed lots. Refuses: SIZE_TOO_LARGE."""
+    position = draft[POSITIONS].get((account_id, instrument_id))
+    grows = position is not None and (position.lots > 0) == (lots > 0)
+    if position is not None and grows and abs(position.cost_atoms + value_atoms) > AMOUNT_ATOMS_MAX:
+        raise RejectedError(Code.SIZE_TOO_LARGE, instrument_id=instrument_id, field="cost", limit=AMOUNT_ATOMS_MAX)
 
 
 def compute_reducing_lots(draft: Draft, account_id: int, instrument_id: int, side: int) -> int:

@@ -112,12 +112,14 @@ def _meet(
         reason = Cancelled.REDUCE_ONLY if maker.flags & FLAG_REDUCE_ONLY else Cancelled.PROTECTION
         events.append(cancel(draft, maker_id, reason))
         return 0
+    taken = lots if taker.side == _BUY else -lots
+    # The taker's own bounds refuse the taker, outside of what is the maker's to bear.
+    value = taken * maker.price_ticks * instrument.tick_value_atoms
+    rules.check_cost_room(draft, taker.account_id, maker.instrument_id, taken, value)
     before = margin.remember(draft, maker.account_id)
     mark = draft.mark()
     try:
-        rules.check_position_room(
-            draft, maker.account_id, maker.instrument_id, lots if maker.side == Side.BUY else -lots
-        )
+        rules.check_position_room(draft, maker.account_id, maker.instrument_id, -taken)
         traded = _fill(draft, instrument, line, taker, maker_id, maker, lots)
         margin.check_initial(draft, maker.account_id, before)
     except RejectedError:
