@@ -9,7 +9,7 @@ from holdfast.node.exchange import ExchangeApplication
 from holdfast.primitives.check import BrokenInvariantError
 from holdfast.primitives.codec import Record
 from holdfast.primitives.reject import Code
-from holdfast.primitives.units import HOUR_MS, MINUTE_MS
+from holdfast.primitives.units import DAY_MS, HOUR_MS, MINUTE_MS
 from holdfast.protocol import invariants, machine
 from holdfast.protocol.accounts.state import INSURANCE_FUND
 from holdfast.protocol.block import BlockContext
@@ -34,7 +34,7 @@ from holdfast.protocol.liquidation.state import LIQUIDATIONS, Stage
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin import rules as margin_rules
 from holdfast.protocol.margin.rules import compute_withdrawable_atoms
-from holdfast.protocol.margin.state import OrderChange, RiskMatrix, Tally
+from holdfast.protocol.margin.state import DAY, FROZEN, OrderChange, RiskMatrix, Tally
 from holdfast.protocol.messages import Bundle
 from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.portfolio.state import POSITIONS, Position
@@ -317,6 +317,18 @@ def test_coins_above_the_account_cap__sold_in_an_auction__fetch_their_worth_less
     (seized,) = [event for event in receipt.events if isinstance(event, CoinsSeized)]
     assert seized.amount_atoms > 10_000_000 * USD  # what counts of them at most
     assert seized.paid_atoms == seized.amount_atoms * 97 // 100
+
+
+def test_day__a_liquidation_open_for_days__holds_the_old_day_for_one_day_only() -> None:
+    market = Market()
+    market.run(2)
+    draft = market.draft
+    today = draft[DAY][0]
+    draft[FROZEN].put(market.id(0), 1)
+    for days, day in ((1, today), (2, today + 2)):
+        time_ms = (today + days) * DAY_MS + 9 * HOUR_MS
+        margin.start_day(draft, BlockContext(market.solo.height + days, time_ms, time_ms - 1, 0))
+        assert draft[DAY][0] == day
 
 
 def test_withdraw__coins_against_todays_open_profit__is_refused() -> None:

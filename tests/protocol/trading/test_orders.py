@@ -92,6 +92,18 @@ def test_market_order__beyond_its_band__meets_nobody(market: Market) -> None:
     assert market.lots(0, market.future()) == 3
 
 
+def test_market_order__in_an_option__goes_no_further_than_a_quarter_of_its_mark(market: Market) -> None:
+    call = market.option()
+    tick = market.draft[INSTRUMENTS][call].tick_value_atoms
+    furthest = (market.mark_atoms(call) * 5 // 4) // tick
+    assert furthest - market.mark_ticks(call) < 2_400, "the band of the index alone would reach further"
+    assert market.do(1, PlaceOrder(call, SELL, furthest + 1, 3)).code == Code.OK
+    assert market.do(0, PlaceOrder(call, BUY, 0, 3)).code == Code.NO_LIQUIDITY
+    # Each block takes a little off the mark, so the next price stands well inside.
+    assert market.do(1, PlaceOrder(call, SELL, market.mark_ticks(call) * 6 // 5, 3)).code == Code.OK
+    assert market.do(0, PlaceOrder(call, BUY, 0, 3)).code == Code.OK
+
+
 def test_fill_or_kill__with_enough__fills_all(market: Market) -> None:
     place(market, 1, SELL, 120_000, 3)
     place(market, 2, SELL, 120_001, 3)
