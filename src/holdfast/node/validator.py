@@ -1,0 +1,320 @@
+"""One validator of the embedded engine: a replica in its own thread, which starts, stops, fails and comes back.
+
+It owns the replica's life; the replica owns its state. Nothing here decides whether to restart: see `supervisor`.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from holdfast.node.application import (
+    BlockRequest,
+    CheckTxResponse,
+    CommitResponse,
+    FinalizeResponse,
+    ValidatorInfo,
+)
+from holdfast.node.exchange import ExchangeApplication, ReportSource
+from holdfast.node.links import Links
+from holdfast.node.loop import Loop, Timebase
+from holdfast.node.ports import Disk, DiskError, Network, Signer
+from holdfast.node.replica import Replica
+from holdfast.node.replica_env import ChainConfig, HaltError, LogLine, ReplicaConfig
+from holdfast.node.store import StoreError
+from holdfast.node.wal import DamagedFileError
+from holdfast.primitives.check import BrokenInvariantError, ensure
+from holdfast.primitives.codec import Record
+from holdfast.protocol.machine import Receipt
+
+# The rebuilding invariants may take this share of a validator's time; see `_Exchange`.
+_REBUILD_PERCENT = 5
+_REBUILD_EVERY_MIN = 64
+
+
+class CommitEvent(NamedTuple):
+    """A block that is durable and committed: what was in it and what came of it."""
+
+    height: int
+    time_ms: int
+    app_hash: bytes
+    txs: tuple[bytes, ...]
+    receipts: tuple[Receipt, ...]
+    events: tuple[Record, ...]  # of the block's own phases
+
+
+OnCommit = Callable[[int, CommitEvent], None]
+
+
+class Cause(Enum):
+    """Why a validator is not up."""
+
+    OPERATOR = "stopped by the operator"
+    DAMAGED = "its store is damaged"
+    DISK = "its disk fails"
+    BROKEN = "a promise is broken"
+    ERROR = "it failed"
+
+
+class Failure(NamedTuple):
+    """Why a validator went down by itself."""
+
+    cause: Cause
+    reason: str
+
+
+class OpenDisk(Protocol):
+    """Opens a validator's disk anew, at each start."""
+
+    def __call__(self) -> Disk:
+        """Return the disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What one validator is given."""
+
+    index: int
+    validators: Sequence[ValidatorInfo]
+    chain: ChainConfig
+    config: ReplicaConfig
+    signer: Signer
+    open_disk: OpenDisk
+    report_source: ReportSource
+    wrap_network: Callable[[Network], Network]
+    snapshot_every: int
+    log: LogLine
+
+
+class Validator:
+    """One validator. `start`, `stop`, `pause` and `resume` come from one thread at a time."""
+
+    def __init__(self, given: Surroundings, links: Links, time_base: Timebase, on_commit: OnCommit) -> None:
+        """Begin down."""
+        self.given = given
+        self.name = f"validator-{given.index}"
+        self.clock_offset_ms = 0
+        self.restarts = -1
+        self.replica: Replica | None = None
+        self.app: ExchangeApplication | None = None
+        self._links = links
+        self._time = time_base
+        self._on_commit = on_commit
+        self._loop: Loop | None = None
+        self._failure: Failure | None = None
+        self._waiting: set[Future[CheckTxResponse]] = set()
+        self._waiting_lock = threading.Lock()
+
+    # Life
+
+    def start(self, *, state_sync: bool = False) -> None:
+        """Come up from the disk in a thread of its own; nothing happens where it is up."""
+        if self._loop is not None:
+            return
+        self.restarts += 1
+        self._failure = None
+        loop = Loop(self.name, self._time, offset_ms=self.clock_offset_ms)
+        self._loop = loop
+        loop.post_urgent(lambda: self._come_up(loop, state_sync=state_sync))
+        loop.start()
+
+    def stop(self) -> None:
+        """Go down: memory is gone, the disk stays as it is at this moment."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        self._links.detach(self.given.index)
+        loop.stop()
+        self.replica = None
+        self.app = None
+        with self._waiting_lock:
+            waiting, self._waiting = self._waiting, set()
+        for future in waiting:
+            future.cancel()
+
+    def pause(self) -> None:
+        """Stand still, as a stopped process does."""
+        if self._loop is not None:
+            self._loop.pause()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        if self._loop is not None:
+            self._loop.resume()
+
+    def set_clock_offset(self, offset_ms: int) -> None:
+        """Make this validator's clock wrong by so much."""
+        self.clock_offset_ms = offset_ms
+        if self._loop is not None:
+            self._loop.offset_ms = offset_ms
+
+    def wake(self) -> None:
+        """Look at the timers again: time has jumped."""
+        if self._loop is not None:
+            self._loop.wake()
+
+    # What others may ask
+
+    @property
+    def is_up(self) -> bool:
+        """Tell whether it has been started and has not gone down."""
+        return self._loop is not None
+
+    @property
+    def is_serving(self) -> bool:
+        """Tell whether it takes part and may be asked."""
+        loop, replica = self._loop, self.replica
+        return loop is not None and replica is not None and not loop.is_paused and self.failure() is None
+
+    def failure(self) -> Failure | None:
+        """Return why it is down although it was started, None where it is not."""
+        loop, replica = self._loop, self.replica
+        if loop is None:
+            return None
+        if self._failure is None and replica is not None and replica.halt_reason:
+            self._failure = Failure(_cause_of(replica.halt_error), replica.halt_reason)
+        if self._failure is None and loop.failure is not None:
+            error = loop.failure
+            self._failure = Failure(_cause_of(error), f"{type(error).__name__}: {error}")
+        return self._failure
+
+    @property
+    def status(self) -> str:
+        """Return `running`, `catching-up`, `syncing`, `starting`, `paused`, `down`, or `halted: why`."""
+        loop, replica = self._loop, self.replica
+        if loop is None:
+            return "down"
+        failure = self.failure()
+        if failure is not None:
+            return f"halted: {failure.reason}"
+        if loop.is_paused:
+            return "paused"
+        return "starting" if replica is None else replica.status
+
+    @property
+    def height(self) -> int:
+        """Return the last committed height, 0 while it is down."""
+        replica = self.replica
+        return 0 if replica is None else replica.height
+
+    def submit(self, tx: bytes) -> Future[CheckTxResponse]:
+        """Offer a transaction. The future is cancelled where the validator goes down: then nobody knows."""
+        future: Future[CheckTxResponse] = Future()
+        loop, replica = self._loop, self.replica
+        if loop is None or replica is None:
+            future.cancel()
+            return future
+        with self._waiting_lock:
+            self._waiting.add(future)
+
+        def offer() -> None:
+            with self._waiting_lock:
+                self._waiting.discard(future)
+            if future.set_running_or_notify_cancel():
+                future.set_result(replica.submit(tx))
+
+        if not loop.post(offer):
+            future.cancel()
+        return future
+
+    # In the validator's thread
+
+    def _come_up(self, loop: Loop, *, state_sync: bool) -> None:
+        given = self.given
+        disk = given.open_disk()
+        app = _Exchange(
+            disk,
+            given.report_source,
+            snapshot_every=given.snapshot_every,
+            index=given.index,
+            interval_ms=given.chain.block_interval_ms,
+            elapsed_ms=self._time.elapsed_ms,
+            on_commit=self._on_commit,
+        )
+
+        def deliver(sender: int, message: bytes, delay_ms: int) -> None:
+            loop.post_urgent(lambda: replica.on_message(sender, message), delay_ms)
+
+        replica = Replica(
+            index=given.index,
+            validators=given.validators,
+            chain=given.chain,
+            application=app,
+            clock=loop,
+            network=given.wrap_network(self._links.attach(given.index, deliver)),
+            disk=disk,
+            signer=given.signer,
+            config=replace(given.config, state_sync=state_sync),
+            log=given.log,
+        )
+        loop.on_timer = replica.on_timer
+        replica.start()
+        self.app = app
+        self.replica = replica
+
+
+class _Exchange(ExchangeApplication):
+    """The exchange, which tells what it has committed.
+
+    The invariants that rebuild what is kept incrementally cost more the larger the state; each validator checks them at
+    every so many heights, so that they take a twentieth of its time at most, and no two validators at the same ones.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        report_source: ReportSource,
+        *,
+        snapshot_every: int,
+        index: int,
+        interval_ms: int,
+        elapsed_ms: Callable[[], int],
+        on_commit: OnCommit,
+    ) -> None:
+        super().__init__(disk, report_source, snapshot_every=snapshot_every, rebuilds=False)
+        self._index = index
+        self._interval_ms = max(1, interval_ms)
+        self._elapsed_ms = elapsed_ms
+        self._on_commit = on_commit
+        self._rebuild_every = _REBUILD_EVERY_MIN
+        self._request: BlockRequest | None = None
+
+    def process_proposal(self, request: BlockRequest) -> bool:
+        self._rebuilds = (request.height + self._index * (_REBUILD_EVERY_MIN // 4)) % self._rebuild_every == 0
+        if not self._rebuilds:
+            return super().process_proposal(request)
+        started_ms = self._elapsed_ms()
+        accepted = super().process_proposal(request)
+        cost_ms = self._elapsed_ms() - started_ms
+        self._rebuild_every = max(_REBUILD_EVERY_MIN, cost_ms * 100 // (_REBUILD_PERCENT * self._interval_ms))
+        return accepted
+
+    def finalize_block(self, request: BlockRequest) -> FinalizeResponse:
+        self._request = request
+        return super().finalize_block(request)
+
+    def commit(self) -> CommitResponse:
+        answer = super().commit()
+        request, applied = self._request, self.last_applied
+        ensure(request is not None and applied is not None, "a commit follows its finalize")
+        if request is not None and applied is not None:
+            event = CommitEvent(
+                self.height, request.time_ms, self.state.root, request.txs, applied.receipts, applied.events
+            )
+            self._on_commit(self._index, event)
+        return answer
+
+
+def _cause_of(error: BaseException | None) -> Cause:
+    # A replica halts with a reason of its own, and keeps what it was told as the cause.
+    match error.__cause__ if isinstance(error, HaltError) and error.__cause__ is not None else error:
+        case DiskError():
+            return Cause.DISK
+        case StoreError() | DamagedFileError():
+            return Cause.DAMAGED
+        case BrokenInvariantError():
+            return Cause.BROKEN
+        case _:
+            return Cause.ERROR
