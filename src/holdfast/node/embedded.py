@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from holdfast.node.application import CheckTxResponse
+from holdfast.node.application import CheckTxResponse, QueryResponse
 from holdfast.node.links import Links
 from holdfast.node.loop import Timebase
 from holdfast.node.supervisor import Supervisor
@@ -121,6 +121,16 @@ class Cluster:
             raise NoValidatorError
         with app.reading() as draft:
             yield View(draft, app.height, replica.time_ms, app.state.root, validator.given.index)
+
+    def query(self, path: str, data: bytes) -> QueryResponse:
+        """Answer as the application of the validator that serves does.
+
+        Refuses: NoValidatorError.
+        """
+        app = self.home().app
+        if app is None:
+            raise NoValidatorError
+        return app.query(path, data)
 
     def home(self) -> Validator:
         """Return the validator that serves: the one from before as long as nobody is two heights ahead of it.

@@ -48,8 +48,6 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validators: Annotated[int, Meta(ge=1, le=64)]
     block_interval_ms: Annotated[int, Meta(ge=20, le=60_000)]
     seed: int
-    # How far an operator has advanced the devnet's time ahead of UTC.
-    advanced_ms: Annotated[int, Meta(ge=0)] = 0
 
 
 class _Format(msgspec.Struct):

@@ -18,13 +18,13 @@ from holdfast.node.application import (
     ValidatorInfo,
 )
 from holdfast.node.exchange import ExchangeApplication, ReportSource
+from holdfast.node.frames import DamagedFileError
 from holdfast.node.links import Links
 from holdfast.node.loop import Loop, Timebase
 from holdfast.node.ports import Disk, DiskError, Network, Signer
 from holdfast.node.replica import Replica
 from holdfast.node.replica_env import ChainConfig, HaltError, LogLine, ReplicaConfig
 from holdfast.node.store import StoreError
-from holdfast.node.wal import DamagedFileError
 from holdfast.primitives.check import BrokenInvariantError, ensure
 from holdfast.primitives.codec import Record
 from holdfast.protocol.machine import Receipt

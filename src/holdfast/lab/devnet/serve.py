@@ -1,0 +1,127 @@
+"""From `holdfast up` to its end: the devnet, the gateway in front of it, the banner, and a clean stop."""
+
+import asyncio
+import gc
+import json
+import signal
+import sys
+from dataclasses import dataclass
+
+import structlog
+from rich.console import Console
+
+from holdfast.gateway import serve
+from holdfast.gateway.errors import ServeError
+from holdfast.gateway.logs import set_up_logs
+from holdfast.lab.devnet.banner import describe, show_banner
+from holdfast.lab.devnet.chain import check_agreement
+from holdfast.lab.devnet.run import Devnet
+from holdfast.lab.devnet.settings import DevnetSettings
+from holdfast.node.home import HomeError
+from holdfast.node.keyguard import KeyInUseError
+from holdfast.node.ports import DiskError
+from holdfast.node.store import StoreError
+
+READY_WITHIN_S = 60.0
+# Five threads share the interpreter; the default slice of 5 ms would be felt in every hop of a vote.
+_SWITCH_S = 0.001
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How `up` behaves on the terminal. `asked` are the options that were given, not defaulted."""
+
+    stop_after_s: int | None
+    as_json: bool
+    log_level: str
+    log_format: str
+    asked: frozenset[str]
+
+
+def run(settings: DevnetSettings, options: Options) -> int:
+    """Run until stopped; return the exit code.
+
+    Refuses: SettingsError.
+    """
+    set_up_logs(level=options.log_level, style=options.log_format)
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        devnet = Devnet(settings, _log)
+    except (HomeError, KeyInUseError, DiskError, StoreError) as error:
+        return _fail(str(error))
+    try:
+        if settings.data is not None and not devnet.ground.is_new:
+            check_agreement(settings, devnet.ground.about, options.asked)
+        return asyncio.run(_serve(devnet, options))
+    finally:
+        devnet.stop()
+
+
+async def _serve(devnet: Devnet, options: Options) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    settings = devnet.settings
+    try:
+        gateway = await serve(devnet.cluster, settings.host, settings.port, dev=devnet.controls)
+    except ServeError as error:
+        return _fail(str(error))
+    try:
+        devnet.start()
+        ready = asyncio.create_task(asyncio.to_thread(devnet.wait_until_ready, READY_WITHIN_S))
+        stop = asyncio.create_task(stopping.wait())
+        await asyncio.wait({ready, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.done():
+            return 0
+        if not await ready:
+            return _fail(f"no block within {READY_WITHIN_S:.0f} s; {_complaints(devnet)}")
+        # What is loaded stays; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        _announce(devnet, gateway.port, as_json=options.as_json)
+        await _wait(stop, options.stop_after_s)
+        return 0
+    finally:
+        await gateway.close()
+
+
+async def _wait(stop: "asyncio.Task[bool]", stop_after_s: int | None) -> None:
+    await asyncio.wait({stop}, timeout=stop_after_s)
+    stop.cancel()
+
+
+def _announce(devnet: Devnet, port: int, *, as_json: bool) -> None:
+    about = describe(devnet, port)
+    if as_json:
+        sys.stdout.write(json.dumps(about) + "\n")
+        sys.stdout.flush()
+        return
+    show_banner(about, Console())
+
+
+def _complaints(devnet: Devnet) -> str:
+    return "; ".join(f"{one.name} is {one.status}" for one in devnet.cluster.statuses())
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"holdfast up: {message}\n")
+    return 1
+
+
+def _log(event: str, fields: dict[str, int | str]) -> None:
+    log = structlog.get_logger()
+    (log.warning if event in _LOUD else log.info)(event, **fields)
+
+
+_LOUD = frozenset(
+    {
+        "halted",
+        "market_failed",
+        "store_set_aside",
+        "validator_failed",
+        "validator_left_down",
+        "validator_restarted",
+        "mempool_full",
+    }
+)
