@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.lab.faults import FaultSpecError
+from holdfast.lab.fault_specs import FaultSpecError
 from holdfast.lab.history import HistoryError
 from holdfast.lab.replay import run_replay
 from holdfast.lab.replay_oracle import ReportLog

@@ -10,9 +10,9 @@ from holdfast.consensus import step, votes
 from holdfast.consensus.events import NO_ROUND, Step
 from holdfast.consensus.messages import VoteKind
 from holdfast.consensus.validators import ValidatorSet
-from holdfast.lab.faults import FOREVER_MS, KINDS, Fault, FaultPlan
+from holdfast.lab.faults import FOREVER_MS, Fault, FaultPlan
 from holdfast.lab.network import LinkQuality
-from holdfast.lab.swarm import KINDS_MIN, draw_faults
+from holdfast.lab.swarm import KINDS_MIN, SWARM_KINDS, draw_faults
 from holdfast.lab.world import NodeFailedError
 from holdfast.node import replica_catchup, replica_rounds
 from holdfast.node.wal import SignLog
@@ -33,7 +33,7 @@ def test_draw__200_seeds__meet_every_kind_often_and_three_kinds_each() -> None:
     drawn = [draw(seed, VENUES) for seed in range(200)]
     assert all(len({fault.kind for fault in faults}) >= KINDS_MIN for faults in drawn)
     counts = Counter(fault.kind for faults in drawn for fault in faults)
-    assert set(counts) == set(KINDS)
+    assert set(counts) == set(SWARM_KINDS)
     assert min(counts.values()) >= 20
 
 

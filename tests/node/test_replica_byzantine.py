@@ -68,7 +68,7 @@ def network_with_liar(liar: int, lie: Lie, **options: object) -> ReplicaNetwork:
     def wrap(index: int, network: Network) -> Network:
         return LyingNetwork(network, 4, index, lie) if index == liar else network
 
-    return ReplicaNetwork(wrap_network=wrap, **options)  # type: ignore[arg-type]
+    return ReplicaNetwork(wrap_network=wrap, liars=(liar,), **options)  # type: ignore[arg-type]
 
 
 def signed(vote: Vote) -> Vote:

@@ -7,15 +7,12 @@ from msgspec.structs import replace
 
 from holdfast.consensus.messages import NIL, Vote, VoteKind, decode_block
 from holdfast.consensus.validators import Validator, ValidatorSet
-from holdfast.lab.disk import SimulatedDisk
-from holdfast.lab.world import derive_random
 from holdfast.node.application import BlockRequest, FinalizeResponse, InfoResponse, ValidatorInfo
-from holdfast.node.blockstore import BlockStore, StoredBlock
+from holdfast.node.blockstore import BlockStore
 from holdfast.node.evidence_pool import EvidencePool
 from holdfast.node.mempool import Mempool
 from holdfast.node.ports import Disk
-from holdfast.node.replica_tip import Tip, genesis_tip, load_tip, save_tip, sets_after
-from holdfast.node.wal import DamagedFileError
+from holdfast.node.replica_tip import Tip, genesis_tip, read_tip, record_of, sets_after
 from holdfast.primitives.reject import Code
 from tests.support.replica_network import GENESIS_MS, ReplicaNetwork, SeedSigner
 from tests.support.toy_application import ToyApplication, ToyState
@@ -110,22 +107,11 @@ def test_evidence_pool__flood__is_bounded() -> None:
 VALIDATORS = ValidatorSet([Validator(bytes([index]) * 32, 10) for index in range(4)])
 
 
-def disk() -> SimulatedDisk:
-    return SimulatedDisk(derive_random(1, "disk"))
-
-
-def test_tip__saved_and_loaded__is_the_same_and_damage_is_seen() -> None:
+def test_tip__as_a_record_and_back__is_the_same() -> None:
     tip = genesis_tip(VALIDATORS, GENESIS_MS)._replace(height=7, proven=frozenset({(3, 1), (5, 0)}))
-    stored = disk()
-    assert load_tip(stored) is None
-    save_tip(stored, tip)
-    loaded = load_tip(stored)
-    assert loaded is not None
+    loaded = read_tip(record_of(tip))
     assert loaded._replace(sets=()) == tip._replace(sets=())
     assert loaded.validators.hash == VALIDATORS.hash
-    stored.flip_bit("chain", 300)
-    with pytest.raises(DamagedFileError):
-        load_tip(stored)
 
 
 def test_sets__update_at_a_height__signs_two_heights_later() -> None:
@@ -135,20 +121,6 @@ def test_sets__update_at_a_height__signs_two_heights_later() -> None:
     assert changed.validators_at(12).total_power == 30
     assert (changed.validators.total_power, changed.next_validators.total_power) == (40, 30)
     assert sets_after(tip, ()) is tip.sets
-
-
-def test_block_store__gap__only_the_last_range_counts() -> None:
-    stored = disk()
-    store = BlockStore(stored)
-    for height in (1, 2, 3, 7, 8):
-        store.save(height, StoredBlock(b"block %d" % height, ()))
-    assert (store.first, store.last) == (7, 8)
-    reopened = BlockStore(stored)
-    assert (reopened.first, reopened.last) == (7, 8)
-    reopened.prune(8)
-    assert (reopened.first, reopened.last) == (8, 8)
-    reopened.prune(99)
-    assert reopened.load(8) == StoredBlock(b"block 8", ())
 
 
 # Restart

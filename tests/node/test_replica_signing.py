@@ -6,9 +6,10 @@ from holdfast.consensus.messages import NIL, Proposal, Vote, VoteKind
 from holdfast.lab.disk import SimulatedDisk
 from holdfast.lab.network import LinkQuality
 from holdfast.lab.world import derive_random
+from holdfast.node.frames import DamagedFileError, frame, read_frames
 from holdfast.node.ports import Network
 from holdfast.node.replica_wire import ProposalMessage, decode_message
-from holdfast.node.wal import DamagedFileError, SignLog, frame, read_frames
+from holdfast.node.wal import Signed, SignLog
 from tests.support.replica_network import GENESIS_MS, ReplicaNetwork
 
 VICTIM = 1
@@ -94,6 +95,12 @@ def test_all_crash_again_and_again__in_the_middle_of_heights__lock_is_kept(seed:
     assert network.events("equivocation_found") == []
 
 
+def signed_at(disk: SimulatedDisk, height: int) -> Signed:
+    log = SignLog(disk)
+    log.begin(height)
+    return log.signed
+
+
 class Muffled:
     """A network port that loses precommits while its flag is up."""
 
@@ -121,7 +128,7 @@ def test_all_locked_then_crashed__restart_even_without_one__locked_block_is_deci
     flag[0] = True
     height = max(network.heights()) + 1
     network.run_for(250)
-    logs = [SignLog(network.world.disk(index), height).signed for index in range(4)]
+    logs = [signed_at(network.world.disk(index), height) for index in range(4)]
     locked = {vote.block_hash for log in logs for vote in log.votes if vote.kind == VoteKind.PRECOMMIT}
     assert len(locked) == 1
     assert NIL not in locked
@@ -131,46 +138,45 @@ def test_all_locked_then_crashed__restart_even_without_one__locked_block_is_deci
     for index in range(4):
         if index != absent:
             network.world.start(index)
-    assert len(network.events("height_resumed")) == 4 - (absent is not None)
     network.run_to(height + 4)
+    assert len(network.events("height_resumed")) == 4 - (absent is not None)
     assert network.replica(3 if absent != 3 else 0).block_hash_at(height) in locked
 
 
-def filled_disk() -> tuple[SimulatedDisk, str]:
+def filled_disk() -> tuple[SimulatedDisk, str, int]:
     network = ReplicaNetwork()
     network.run_to(3)
     network.world.run_until(network.world.now_ms + 40)
     disk = network.world.disk(VICTIM)
     name = next(name for name in disk.names() if name.startswith("signed-"))
     assert disk.read(name)
-    return disk, name
+    return disk, name, network.replica(VICTIM).height + 1
 
 
 def test_sign_log__every_truncation__opens_with_a_prefix() -> None:
-    disk, name = filled_disk()
+    disk, name, height = filled_disk()
     data = disk.read(name)
-    height = int(name.removeprefix("signed-"))
-    whole = SignLog(disk, height).signed
+    whole = signed_at(disk, height)
     lengths = set()
     for length in range(0, len(data), 7):
         copy = SimulatedDisk(derive_random(1, "copy"))
         copy.replace(name, data[:length])
-        signed = SignLog(copy, height).signed
+        signed = signed_at(copy, height)
         assert whole.votes[: len(signed.votes)] == signed.votes
-        assert SignLog(copy, height).signed == signed
+        assert signed_at(copy, height) == signed
         lengths.add(len(signed.votes))
     assert len(lengths) > 1
 
 
 def test_sign_log__any_flipped_bit__refuses_to_open() -> None:
-    disk, name = filled_disk()
+    disk, name, height = filled_disk()
     data = disk.read(name)
     for bit in range(0, 8 * len(data), 5):
         copy = SimulatedDisk(derive_random(1, "copy"))
         copy.replace(name, data)
         copy.flip_bit(name, bit)
         with pytest.raises(DamagedFileError):
-            SignLog(copy, int(name.removeprefix("signed-")))
+            signed_at(copy, height)
 
 
 def test_replica__rotten_sign_log__halts_with_the_file_named() -> None:
@@ -192,17 +198,40 @@ def test_frames__payloads__round_trip_and_cut_tail_is_left_out() -> None:
     assert read_frames("f", data[:-1]).payloads == (b"one", b"")
 
 
-def test_block_store__damaged_block__is_fetched_again() -> None:
-    network = ReplicaNetwork()
-    network.run_to(6)
-    network.world.crash(2)
-    height = max(
-        int(name.removeprefix("block-")) for name in network.world.disk(2).names() if name.startswith("block-")
-    )
-    network.world.disk(2).flip_bit(f"block-{height:016d}", 4_000)
-    network.world.start(2)
-    network.run_to(12)
-    assert network.replica(2).status == "running"
+def test_sign_log__many_heights__keeps_few_segments_and_what_is_still_to_come() -> None:
+    disk = SimulatedDisk(derive_random(1, "log"))
+    log = SignLog(disk, segment_bytes=1_000)
+    for height in range(1, 40):
+        log.begin(height)
+        log.keep_vote(Vote(VoteKind.PREVOTE, height, 0, NIL, 1, 5, bytes(64)))
+        names = [name for name in disk.names() if name.startswith("signed-")]
+        assert len(names) <= 2
+    assert disk.size_bytes() < 2_500
+    assert [vote.height for vote in signed_at(disk, 39).votes] == [39]
+    assert signed_at(disk, 40).votes == ()
+    assert "signed-0000000000000001" not in disk.names()
+
+
+def test_sign_log__one_signature__costs_one_append_and_one_sync() -> None:
+    disk = SimulatedDisk(derive_random(1, "log"))
+    log = SignLog(disk)
+    log.begin(1)
+    for round_number in range(5):
+        before = disk.operations
+        log.keep_vote(Vote(VoteKind.PRECOMMIT, 1, round_number, b"h" * 32, 1, 5, bytes(64)), b"block", ())
+        assert disk.operations == before + 2
+
+
+def test_sign_log__opened_at_a_lower_height_than_it_knows__forgets_nothing_of_the_higher() -> None:
+    disk = SimulatedDisk(derive_random(1, "log"))
+    log = SignLog(disk)
+    for height in (7, 8):
+        log.begin(height)
+        log.keep_vote(Vote(VoteKind.PREVOTE, height, 0, NIL, 1, 5, bytes(64)))
+    again = SignLog(disk)
+    for height in (6, 7, 8):
+        again.begin(height)
+        assert [vote.height for vote in again.signed.votes] == ([height] if height > 6 else [])
 
 
 def test_disk_that_signed_before_genesis_quorum__clock_before_genesis__waits() -> None:

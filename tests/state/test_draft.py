@@ -65,7 +65,7 @@ def test_commit__of_deletes_and_updates__equals_a_fresh_state() -> None:
 def test_load__of_an_export__has_the_same_root() -> None:
     state = committed({index: index * index for index in range(50)})
     other = State(TABLES)
-    other.load(state.export())
+    other.load(list(state.export()))
     assert other.root == state.root
     assert other.draft()[ROWS].keys() == state.draft()[ROWS].keys()
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from holdfast._kernels import public_key, sign
 from holdfast.lab.network import LinkQuality
@@ -38,6 +39,11 @@ def toy(disk: Disk, index: int) -> Application:
     return ToyApplication(disk, index=index)
 
 
+def unwatched(config: ReplicaConfig) -> ReplicaConfig:
+    """The settings of a replica whose network lies in its name."""
+    return replace(config, watches_own_key=lambda: False)
+
+
 class ReplicaNetwork:
     """N validators in one world."""
 
@@ -53,10 +59,12 @@ class ReplicaNetwork:
         make_application: Callable[[Disk, int], Application] = toy,
         wrap_network: Callable[[int, Network], Network] = lambda _, network: network,
         start: bool = True,
+        liars: tuple[int, ...] = (),
     ) -> None:
         self.chain = chain
         self.wrap_network = wrap_network
-        self.configs = {index: config or ReplicaConfig() for index in range(size)}
+        honest = config or ReplicaConfig()
+        self.configs = {index: unwatched(honest) if index in liars else honest for index in range(size)}
         self.make_application = make_application
         self.lines: list[tuple[str, dict[str, int | str]]] = []
         self.validators = validators(size, powers)

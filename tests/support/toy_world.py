@@ -13,6 +13,7 @@ from holdfast.node.contract import CheckedApplication, PreparedBlocks
 from holdfast.node.ports import Disk
 from holdfast.node.replica import Replica
 from holdfast.node.replica_env import ChainConfig, ReplicaConfig
+from tests.support.replica_network import unwatched
 from tests.support.toy_application import ToyApplication
 
 GENESIS_MS = 1_760_054_400_000
@@ -117,7 +118,7 @@ class ToyWorld:
             network=self.lying(index, ports) if index in self.lies else ports.network,
             disk=ports.disk,
             signer=self.keys[index],
-            config=self.config,
+            config=unwatched(self.config or ReplicaConfig()) if index in self.lies else self.config,
         )
 
     def lying(self, index: int, ports: Ports) -> LyingNetwork:

@@ -1,30 +1,40 @@
 """The `holdfast` command: one file a subcommand, all of them listed here.
 
-Exit codes of every command: 0 all promises held; 1 one was broken; 2 bad input, told in one line that names it and the
-mend; 130 interrupted.
+Exit codes of every command: 0 done, or all promises held; 1 failed, or a promise was broken; 2 bad input, told in one
+line that names it and the mend; 3 a key, a passphrase or a right is missing; 4 the exchange refused; 5 no node answers;
+6 the chain does not advance; 130 interrupted.
 """
 
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from holdfast.cli.bench import bench
-from holdfast.cli.lab import lab
-from holdfast.cli.replay import replay
+from holdfast.cli.lazy import Entry, make_group
+
+# A command is imported when it is asked for: `module:name` below `holdfast.cli`, a function or an app.
+COMMANDS: Final = {
+    "up": Entry("up:up", "Start an exchange on this machine: validators, market, API."),
+    "dev": Entry("dev:dev", "Faults, prices and time on a running devnet."),
+    "account": Entry("account:account", "Keys and accounts: create, list, deposit, withdraw, session, rotate."),
+    "order": Entry("order:order", "Place, amend and cancel orders; quote."),
+    "query": Entry("query:query", "Read the exchange: books, positions, margin, blocks, proofs."),
+    "watch": Entry("watch:watch", "Follow books, trades, blocks or an account."),
+    "replay": Entry("replay:replay", "Send price history through replicas, with faults, to a verdict."),
+    "bench": Entry("bench:bench", "Measure the exchange against a peer and a limit."),
+    "lab": Entry("lab:lab", "The fault lab."),
+}
 
 app = typer.Typer(
     name="holdfast",
+    cls=make_group(COMMANDS),
     help="Holdfast: a Byzantine-fault-tolerant exchange and clearing house for crypto options.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("replay")(replay)
-app.command("bench")(bench)
-app.add_typer(lab, name="lab")
 
 
 def _show_version(wanted: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from holdfast.cli.progress import watch
-from holdfast.lab.faults import FaultSpecError, describe_kinds
+from holdfast.lab.fault_specs import FaultSpecError, describe_kinds
 from holdfast.lab.history import HistoryError
 from holdfast.lab.replay import Replay, run_replay
 from holdfast.lab.replay_settings import ReplayInputError, ReplaySettings, parse_interval_ms

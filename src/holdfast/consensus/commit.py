@@ -7,10 +7,13 @@ timestamp that it contributes all come from the same index, and every field used
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from enum import StrEnum, unique
+from itertools import pairwise
 
 from holdfast.consensus import limits
 from holdfast.consensus.messages import (
     NIL,
+    Checkpoint,
+    CheckpointCertificate,
     Commit,
     CommitSignature,
     EquivocationProof,
@@ -18,6 +21,7 @@ from holdfast.consensus.messages import (
     Vote,
     VoteKind,
     bare,
+    checkpoint_sign_bytes,
     extension_sign_bytes,
     is_well_formed_commit,
     is_well_formed_vote,
@@ -155,6 +159,33 @@ def check_extension(validators: ValidatorSet, domains: SignDomains, vote: Vote) 
     message = extension_sign_bytes(domains, vote.height, vote.round, vote.extension)
     key = validators.public_key(vote.validator_index)
     return None if verify(key, message, vote.extension_signature) else Fault.BAD_SIGNATURE
+
+
+def check_checkpoint(validators: ValidatorSet, domains: SignDomains, checkpoint: Checkpoint) -> Fault | None:
+    """Judge a checkpoint's validator and signature; whether its state is the chain's is the caller's to say."""
+    if checkpoint.validator_index not in validators:
+        return Fault.FOREIGN_VALIDATOR
+    key = validators.public_key(checkpoint.validator_index)
+    message = checkpoint_sign_bytes(domains, checkpoint.height, checkpoint.time_ms, checkpoint.app_hash)
+    return None if verify(key, message, checkpoint.signature) else Fault.BAD_SIGNATURE
+
+
+def check_checkpoint_certificate(
+    validators: ValidatorSet, domains: SignDomains, certificate: CheckpointCertificate
+) -> Fault | None:
+    """Judge a certificate against the validators of its height; every signature in it must be sound."""
+    indices = [entry.validator_index for entry in certificate.signatures]
+    if not all(low < high for low, high in pairwise(indices)):
+        return Fault.MALFORMED
+    if not all(index in validators for index in indices):
+        return Fault.FOREIGN_VALIDATOR
+    if not validators.has_quorum(sum(map(validators.power, indices))):
+        return Fault.POWER_SHORT
+    message = checkpoint_sign_bytes(domains, certificate.height, certificate.time_ms, certificate.app_hash)
+    checks = [
+        (validators.public_key(entry.validator_index), message, entry.signature) for entry in certificate.signatures
+    ]
+    return None if all(verify_many(checks)) else Fault.BAD_SIGNATURE
 
 
 def make_equivocation_proof(one: Vote, other: Vote) -> EquivocationProof:

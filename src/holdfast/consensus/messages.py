@@ -87,6 +87,32 @@ class EquivocationProof(Record):
     second: Vote
 
 
+class Checkpoint(Record):
+    """One validator's signed word for the state that a committed height left."""
+
+    height: HeightNumber
+    time_ms: TimeMs
+    app_hash: Hash
+    validator_index: Index
+    signature: Signature
+
+
+class CheckpointSignature(Record):
+    """One validator's signature inside a checkpoint certificate."""
+
+    validator_index: Index
+    signature: Signature
+
+
+class CheckpointCertificate(Record):
+    """Checkpoints of more than two thirds of power for one state, in order of validator index."""
+
+    height: HeightNumber
+    time_ms: TimeMs
+    app_hash: Hash
+    signatures: Annotated[tuple[CheckpointSignature, ...], Meta(max_length=limits.VALIDATORS_MAX)]
+
+
 class Header(Record):
     """The fields that a block's hash covers. App and results hash are those that the block before left."""
 
@@ -122,6 +148,7 @@ class SignDomains(NamedTuple):
     vote: bytes
     proposal: bytes
     extension: bytes
+    checkpoint: bytes
 
 
 def make_sign_domains(chain_id: str, genesis_hash: bytes) -> SignDomains:
@@ -130,7 +157,7 @@ def make_sign_domains(chain_id: str, genesis_hash: bytes) -> SignDomains:
     def domain(kind: str) -> bytes:
         return sha256(b"holdfast" + encode((kind, 1, chain_id, genesis_hash)))
 
-    return SignDomains(domain("vote"), domain("proposal"), domain("extension"))
+    return SignDomains(domain("vote"), domain("proposal"), domain("extension"), domain("checkpoint"))
 
 
 def vote_sign_bytes(domains: SignDomains, vote: Vote) -> bytes:
@@ -148,6 +175,11 @@ def proposal_sign_bytes(domains: SignDomains, proposal: Proposal) -> bytes:
 def extension_sign_bytes(domains: SignDomains, height: int, round_number: int, extension: bytes) -> bytes:
     """Return what an extension's signature covers."""
     return domains.extension + encode((height, round_number, extension))
+
+
+def checkpoint_sign_bytes(domains: SignDomains, height: int, time_ms: int, app_hash: bytes) -> bytes:
+    """Return what a checkpoint's signature covers: the state and its place, the same bytes for every validator."""
+    return domains.checkpoint + encode((height, time_ms, app_hash))
 
 
 def bare(vote: Vote) -> Vote:

@@ -3,6 +3,8 @@
 import hashlib
 from typing import Final
 
+from holdfast.primitives.units import HOUR_MS
+
 _WORD_BITS: Final = 16
 _WORDS: Final = 4
 # Four uniform 16-bit words sum to a bell of this deviation (sqrt(4 (2^32 - 1) / 12)) around this mean.
@@ -28,3 +30,10 @@ def draw_bell(deviation: int, *words: str | int) -> int:
     bits = draw(*words)
     total = sum((bits >> (_WORD_BITS * word)) & (2**_WORD_BITS - 1) for word in range(_WORDS))
     return (total - _BELL_MEAN) * deviation // _BELL_DEVIATION
+
+
+def draw_slow(deviation: int, now_ms: int, *words: str | int) -> int:
+    """Return a number around zero that drifts: a bell's draw an hour, joined linearly. Rounds: down."""
+    hour, into_ms = divmod(now_ms, HOUR_MS)
+    here, there = (draw_bell(deviation, *words, hour), draw_bell(deviation, *words, hour + 1))
+    return here + (there - here) * into_ms // HOUR_MS

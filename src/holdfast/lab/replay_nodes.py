@@ -11,7 +11,7 @@ from holdfast.client.signing import SigningKey
 from holdfast.consensus.messages import make_sign_domains
 from holdfast.lab.agents import Population
 from holdfast.lab.byzantine import LIES, LyingNetwork, make_means
-from holdfast.lab.replay_oracle import Reporter, ReportLog
+from holdfast.lab.replay_oracle import LoggedReporter, ReportLog
 from holdfast.lab.replay_settings import ReplayPlan
 from holdfast.lab.replay_tally import Tally
 from holdfast.lab.world import Ports, World, derive_random
@@ -28,7 +28,7 @@ from holdfast.node.contract import CheckedApplication, PreparedBlocks
 from holdfast.node.exchange import ExchangeApplication, ReportSource
 from holdfast.node.ports import Disk
 from holdfast.node.replica import Replica
-from holdfast.node.replica_env import ChainConfig
+from holdfast.node.replica_env import ChainConfig, ReplicaConfig
 from holdfast.primitives import codec
 from holdfast.primitives.check import BrokenInvariantError, ensure
 from holdfast.primitives.codec import Record
@@ -184,9 +184,9 @@ class Nodes:
                 return True
         return False
 
-    def _make_reporter(self, index: int) -> Reporter:
+    def _make_reporter(self, index: int) -> LoggedReporter:
         settings = self._plan.settings
-        return Reporter(
+        return LoggedReporter(
             index,
             self._plan.venues,
             self._plan.plan,
@@ -229,6 +229,7 @@ class Nodes:
             network=self._lying(index, ports) if index in self._equivocators else ports.network,
             disk=ports.disk,
             signer=self._keys[index],
+            config=ReplicaConfig(watches_own_key=lambda: index not in self._equivocators),
         )
 
     def _note_genesis(self, events: tuple[Record, ...]) -> None:

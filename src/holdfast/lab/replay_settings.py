@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.lab.agents.population import AGENTS_MAX, AGENTS_MIN
-from holdfast.lab.faults import Fault, FaultPlan, parse_fault
+from holdfast.lab.fault_specs import parse_fault
+from holdfast.lab.faults import Fault, FaultPlan
 from holdfast.lab.history import History, load_history
 from holdfast.lab.swarm import draw_faults
-from holdfast.lab.venues import VenueFault, Venues
+from holdfast.lab.venues import Venues
 from holdfast.primitives.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, div_ceil
 
 VALIDATORS_MAX: Final = 16
@@ -123,7 +124,7 @@ def plan_replay(settings: ReplaySettings) -> ReplayPlan:
         blocks=blocks,
         faults=(*faults, *drawn),
         plan=plan,
-        venues=Venues(history, settings.seed, interval_ms, _venue_fault(plan)),
+        venues=Venues(history, settings.seed, interval_ms, plan.venue_fault),
     )
 
 
@@ -136,20 +137,6 @@ def _draw_swarm(settings: ReplaySettings, venues: Sequence[str], start_ms: int, 
         interval_ms=settings.interval_ms,
         blocks=blocks,
     )
-
-
-def _venue_fault(plan: FaultPlan) -> VenueFault:
-    """Return what a venue's faults make of its quotes: silence, or a factor."""
-    touched = frozenset(fault.venue for fault in plan.faults if fault.venue is not None)
-
-    def ask(venue: str, now_ms: int) -> tuple[bool, int | None]:
-        if venue not in touched:
-            return False, None
-        if plan.is_active("venue-silent", now_ms, venue=venue):
-            return True, None
-        return False, plan.factor_ppm("venue-lies", now_ms, venue=venue)
-
-    return ask
 
 
 def _check_counts(settings: ReplaySettings) -> None:

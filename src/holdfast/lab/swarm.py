@@ -17,6 +17,16 @@ KINDS_MIN: Final = 3
 KINDS_MAX: Final = 5
 _FACTORS_PPM: Final = (PPM // 10, PPM // 2, 9 * PPM // 10, 11 * PPM // 10, 2 * PPM, 10 * PPM)
 _DELAYS_MS: Final = (50, 400, 2_000, 10_000)
+SWARM_KINDS: Final = (
+    "crash",
+    "wipe",
+    "partition",
+    "delay",
+    "equivocate",
+    "oracle-lies",
+    "venue-lies",
+    "venue-silent",
+)
 # Kinds after which their validator may stay silent, or contradict itself, at the height in progress.
 _LASTING: Final = ("equivocate", "wipe", "oracle-lies")
 
@@ -50,7 +60,7 @@ def draw_faults(
 
 
 def _deal(random: Random, seed: int, *, with_venues: bool) -> list[str]:
-    kinds = [kind for kind, keys in KINDS.items() if with_venues or "venue" not in keys]
+    kinds = [kind for kind in SWARM_KINDS if with_venues or "venue" not in KINDS[kind]]
     turn = kinds.pop(seed % len(kinds))
     dealt = [turn, *random.sample(kinds, random.randrange(KINDS_MIN, KINDS_MAX + 1) - 1)]
     random.shuffle(dealt)

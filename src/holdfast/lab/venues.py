@@ -6,14 +6,14 @@ last, to the quotes of named venues, real or synthetic, so that a lie never leak
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-from holdfast.lab.draws import draw, draw_bell, draw_between
+from holdfast.lab.draws import draw_between
 from holdfast.lab.history import STABLES, History, Source
 from holdfast.lab.history_files import SYNTHETIC_PREFIX
-from holdfast.node.sampler import FRESH_CADENCES, Quote, is_fresh, median_floor, sample
-from holdfast.primitives.units import E8, HOUR_MS, MINUTE_MS, PPM, SECOND_MS
+from holdfast.lab.synthetic import Habits, SyntheticVenue, apply_venue_fault
+from holdfast.node.sampler import Quote, is_fresh, median_floor, sample
+from holdfast.primitives.units import E8, SECOND_MS
 
 VENUES_MIN: Final = 5
 
@@ -24,27 +24,11 @@ _NOISE_MIN_PPM, _NOISE_MAX_PPM = 100, 300
 _BIAS_PPM: Final = 100
 _STABLE_NOISE_DIVISOR: Final = 4
 _DROP_MIN_PPM, _DROP_MAX_PPM = 10_000, 40_000
-_OUTAGE_WINDOW_MS: Final = 10 * MINUTE_MS
-_OUTAGE_PPM: Final = 4_000
-_REMEMBERED_MAX: Final = 4_096
 _OFFSET_MAX_MS: Final = 3 * SECOND_MS
 _OFFSET_SHARE: Final = 20
 
 VenueFault = Callable[[str, int], tuple[bool, int | None]]
 """(venue, time) -> (silent, factor in millionths or None)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Synthetic:
-    """How one synthetic venue of one feed differs from the others."""
-
-    venue: str
-    feed: str
-    phase_ms: int
-    lag_ms: int
-    noise_ppm: int
-    bias_ppm: int
-    drop_ppm: int
 
 
 def no_fault(_venue: str, _now_ms: int) -> tuple[bool, int | None]:
@@ -72,7 +56,6 @@ class Venues:
             for feed in self.feeds
         }
         self.synthetic_only_blocks = dict.fromkeys(self.feeds, 0)
-        self._published: dict[tuple[str, str, int], int | None] = {}
 
     def names(self, feed: str) -> tuple[str, ...]:
         """Return the venues of a feed, real ones first."""
@@ -86,10 +69,10 @@ class Venues:
     def quotes(self, feed: str, now_ms: int) -> list[Quote]:
         """Return what each venue of a feed tells at a time, stale quotes included, silent venues left out."""
         told = [_tell(source, now_ms) for source in self._real.get(feed, ())]
-        told += [self._tell_synthetic(synthetic, now_ms) for synthetic in self._synthetic.get(feed, ())]
+        told += [synthetic.tell(now_ms) for synthetic in self._synthetic.get(feed, ())]
         quotes = []
         for quote in told:
-            faulted = None if quote is None else self._apply_fault(quote, now_ms)
+            faulted = None if quote is None else apply_venue_fault(quote, self._fault(quote.venue, now_ms))
             if faulted is not None:
                 quotes.append(faulted)
         return quotes
@@ -109,67 +92,19 @@ class Venues:
         fresh = [price for source in sources if (price := source.fresh_at(now_ms)) is not None]
         return median_floor(fresh) if fresh else None
 
-    def _build_synthetic(self, feed: str, number: int) -> _Synthetic:
+    def _build_synthetic(self, feed: str, number: int) -> SyntheticVenue:
         venue = f"{SYNTHETIC_PREFIX}{number}"
         key = (self._seed, venue, feed)
         divisor = _STABLE_NOISE_DIVISOR if feed in STABLES else 1
-        return _Synthetic(
-            venue=venue,
-            feed=feed,
+        habits = Habits(
+            cadence_ms=self.synthetic_cadence_ms,
             phase_ms=draw_between(0, self.synthetic_cadence_ms - 1, *key, "phase"),
             lag_ms=draw_between(_LAG_MIN_MS, _LAG_MAX_MS, *key, "lag"),
             noise_ppm=draw_between(_NOISE_MIN_PPM, _NOISE_MAX_PPM, *key, "noise") // divisor,
             bias_ppm=_BIAS_PPM // divisor,
             drop_ppm=draw_between(_DROP_MIN_PPM, _DROP_MAX_PPM, *key, "drop"),
         )
-
-    def _tell_synthetic(self, synthetic: _Synthetic, now_ms: int) -> Quote | None:
-        cadence_ms = self.synthetic_cadence_ms
-        newest = (now_ms - synthetic.phase_ms) // cadence_ms
-        # One tick beyond freshness, so that a sampler sees a stale quote before it sees none.
-        for tick in range(newest, newest - FRESH_CADENCES - 2, -1):
-            tick_ms = synthetic.phase_ms + tick * cadence_ms
-            price_e8 = self._published_at(synthetic, tick_ms)
-            if price_e8 is not None:
-                return Quote(synthetic.venue, price_e8, now_ms - tick_ms, cadence_ms, synthetic=True)
-        return None
-
-    def _published_at(self, synthetic: _Synthetic, tick_ms: int) -> int | None:
-        # Every validator looks at the same few ticks in turn, so a small memory saves most of the draws.
-        key = (synthetic.venue, synthetic.feed, tick_ms)
-        if key not in self._published:
-            if len(self._published) >= _REMEMBERED_MAX:
-                self._published.clear()
-            self._published[key] = self._publish(synthetic, tick_ms)
-        return self._published[key]
-
-    def _publish(self, synthetic: _Synthetic, tick_ms: int) -> int | None:
-        key = (self._seed, synthetic.venue, synthetic.feed)
-        if draw(*key, "outage", tick_ms // _OUTAGE_WINDOW_MS) % PPM < _OUTAGE_PPM:
-            return None
-        if draw(*key, "drop", tick_ms) % PPM < synthetic.drop_ppm:
-            return None
-        true_e8 = self.true_price_e8(synthetic.feed, tick_ms - synthetic.lag_ms)
-        if true_e8 is None:
-            return None
-        noise_ppm = draw_bell(synthetic.noise_ppm, *key, "noise", tick_ms) + self._bias_ppm(synthetic, tick_ms)
-        return true_e8 * (PPM + noise_ppm) // PPM
-
-    def _bias_ppm(self, synthetic: _Synthetic, tick_ms: int) -> int:
-        """Return a venue's slow drift from the others, joined linearly from hour to hour."""
-        hour, into_ms = divmod(tick_ms, HOUR_MS)
-        key = (self._seed, synthetic.venue, synthetic.feed, "bias")
-        here, there = (draw_bell(synthetic.bias_ppm, *key, hour), draw_bell(synthetic.bias_ppm, *key, hour + 1))
-        return here + (there - here) * into_ms // HOUR_MS
-
-    def _apply_fault(self, quote: Quote, now_ms: int) -> Quote | None:
-        silent, factor_ppm = self._fault(quote.venue, now_ms)
-        if silent:
-            return None
-        if factor_ppm is None:
-            return quote
-        lie_e8 = quote.price_e8 * factor_ppm // PPM
-        return Quote(quote.venue, lie_e8, quote.age_ms, quote.cadence_ms, quote.synthetic)
+        return SyntheticVenue(*key, habits, lambda time_ms: self.true_price_e8(feed, time_ms))
 
 
 def _tell(source: Source, now_ms: int) -> Quote | None:

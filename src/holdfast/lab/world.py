@@ -83,7 +83,7 @@ _Event = tuple[int, int, int, int, int, bytes]
 class _Slot(Generic[NodeT]):
     """One validator's place: what outlives its incarnations."""
 
-    __slots__ = ("clock_offset_ms", "disk", "incarnation", "node", "randomness")
+    __slots__ = ("clock_offset_ms", "disk", "held", "incarnation", "node", "randomness")
 
     def __init__(self, disk: SimulatedDisk, randomness: SeededRandomness) -> None:
         self.disk = disk
@@ -91,6 +91,8 @@ class _Slot(Generic[NodeT]):
         self.node: NodeT | None = None
         self.incarnation = 0
         self.clock_offset_ms = 0
+        # What has reached a paused node, None where it runs.
+        self.held: list[_Event] | None = None
 
 
 class _NodeClock:
@@ -204,6 +206,23 @@ class World(Generic[NodeT]):
         self._slots[index].disk.wipe()
         self._note(f"wipe {index}".encode())
 
+    def pause(self, index: int) -> None:
+        """Stop a node as a debugger does: messages and timers wait for it. Nothing happens where it is down."""
+        slot = self._slots[index]
+        if slot.node is not None and slot.held is None:
+            slot.held = []
+            self._note(f"pause {index}".encode())
+
+    def resume(self, index: int) -> None:
+        """Let a paused node go on: it takes all that has waited, in order."""
+        slot = self._slots[index]
+        held, slot.held = slot.held, None
+        if held is None:
+            return
+        self._note(f"resume {index}".encode())
+        for _, _, kind, receiver, origin, data in held:
+            self._push(self.now_ms, kind, receiver, origin, data)
+
     def node(self, index: int) -> NodeT | None:
         """Return the node at an index, or None while it is down."""
         return self._slots[index].node
@@ -280,6 +299,9 @@ class World(Generic[NodeT]):
         node = slot.node
         if node is None:
             return
+        if slot.held is not None:
+            slot.held.append(event)
+            return
         if kind == _MESSAGE and self.mesh.is_connected(origin, receiver):
             self._note(b"%d>%d " % (origin, receiver) + data)
             self._run_in(receiver, lambda: node.on_message(origin, data))
@@ -308,6 +330,7 @@ class World(Generic[NodeT]):
     def _bury(self, index: int) -> None:
         slot = self._slots[index]
         slot.node = None
+        slot.held = None
         # The dead incarnation's ports go silent at once; `start` numbers the next one.
         slot.incarnation += 1
         slot.disk.crash()

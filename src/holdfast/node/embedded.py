@@ -10,14 +10,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from holdfast.node.application import CheckTxResponse, QueryResponse
+from holdfast.node.blockstore import Outcome, StoredBlock
 from holdfast.node.links import Links
 from holdfast.node.loop import Timebase
+from holdfast.node.replica import Replica
+from holdfast.consensus.messages import CheckpointCertificate
 from holdfast.node.supervisor import Supervisor
 from holdfast.node.validator import CommitEvent, Surroundings, Validator
 from holdfast.state.draft import Draft
+
+T = TypeVar("T")
 
 
 class NoValidatorError(Exception):
@@ -146,6 +151,30 @@ class Cluster:
             before = next(validator for validator in serving if validator.height == top)
             self._home = before.given.index
         return before
+
+    def block_at(self, height: int) -> StoredBlock | None:
+        """Return a decided block with its votes, None where nobody who serves keeps it."""
+        return self._first(lambda replica: replica.block_at(height))
+
+    def outcome_at(self, height: int) -> Outcome | None:
+        """Return what a decided block came to, None where nobody who serves keeps it."""
+        return self._first(lambda replica: replica.outcome_at(height))
+
+    def checkpoint_at(self, height: int) -> CheckpointCertificate | None:
+        """Return a height's checkpoint certificate, None where nobody who serves has it (yet)."""
+        return self._first(lambda replica: replica.checkpoint_at(height))
+
+    def latest_checkpoint(self) -> CheckpointCertificate | None:
+        """Return the newest checkpoint certificate, None before the first."""
+        return self._first(lambda replica: replica.latest_checkpoint())
+
+    def _first(self, ask: Callable[[Replica], T | None]) -> T | None:
+        """Return the first answer of those who serve."""
+        for validator in self.validators:
+            replica = validator.replica
+            if replica is not None and validator.is_serving and (answer := ask(replica)) is not None:
+                return answer
+        return None
 
     def on_commit(self, callback: Callable[[CommitEvent], None]) -> None:
         """Tell of each height once, after its first durable commit, in that validator's thread: never wait there."""

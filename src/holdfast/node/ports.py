@@ -3,6 +3,21 @@
 from typing import Protocol
 
 
+class DiskError(Exception):
+    """A disk refuses to work: which file, in which operation, why, and what the operator can do. It halts the replica.
+
+    Why: after a failed write nobody knows what the file holds, so nothing may be acknowledged that rests on it.
+    """
+
+    def __init__(self, name: str, operation: str, reason: str, mend: str) -> None:
+        """Name the place and the mend."""
+        super().__init__(f"{name}: {operation} failed: {reason}; {mend}")
+        self.name = name
+        self.operation = operation
+        self.reason = reason
+        self.mend = mend
+
+
 class Clock(Protocol):
     """Local time and timers. Local time reaches shared state only through signed vote timestamps."""
 
@@ -24,7 +39,11 @@ class Network(Protocol):
 
 
 class Disk(Protocol):
-    """Named append-only files. What is not synced may be lost or torn by a crash."""
+    """Named append-only files. What is not synced may be lost or torn by a crash.
+
+    Refuses: every operation, with DiskError, where the medium does. Files may be written from several threads, one file
+    from one thread at a time; reading is free to all.
+    """
 
     def append(self, name: str, data: bytes) -> None:
         """Add bytes at the end of a file, creating it where absent."""
@@ -34,6 +53,12 @@ class Disk(Protocol):
 
     def read(self, name: str) -> bytes:
         """Return a whole file, empty where absent."""
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        """Return part of a file: fewer bytes where it ends early, none where it is absent."""
+
+    def size(self, name: str) -> int:
+        """Return a file's length in bytes, zero where it is absent."""
 
     def replace(self, name: str, data: bytes) -> None:
         """Put durable new content in a file's place: after a crash it holds the old bytes or the new."""

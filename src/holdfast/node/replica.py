@@ -3,36 +3,46 @@
     replica            entry points, dispatch, and what happens between two heights
     replica_env        shared settings, ports, counters
     replica_rounds     the height in progress, and signing
+    replica_blocks     its blocks by hash
     replica_chain      blocks from judgement to commit, restart
-    replica_tip        the durable record of the chain's end
+    replica_tip        the chain's end, and its record in the block log
+    replica_restore    what a restore from a snapshot is to end in
     replica_catchup    a replica that is behind, by blocks
     replica_statesync  a replica that is empty, by snapshot
     replica_txs        the mempool and its gossip
     replica_rules      what makes a block follow the chain
     replica_signing    own votes and proposals, each durable before it leaves
     replica_permit     whether to sign at all, when the disk may have forgotten
+    replica_watch      whether somebody else signs with the own key
+    replica_checkpoints    what validators sign of the state after each commit
     replica_wire       messages
+    replica_readings   what others may read
 
 Everything is synchronous: each entry point runs to its end, and effects leave through ports only. What a peer sends
 never raises: it is counted, logged in one line and dropped. A reason to stop halts this replica alone.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from holdfast.consensus.events import Step
-from holdfast.consensus.messages import Vote
+from holdfast.consensus.messages import Checkpoint, Vote
 from holdfast.consensus.validators import Validator, ValidatorSet
 from holdfast.node.application import Application, CheckTxResponse, ValidatorInfo
 from holdfast.node.evidence_pool import EvidencePool, proof_key
-from holdfast.node.ports import Clock, Disk, Network, Signer
+from holdfast.node.frames import DamagedFileError
+from holdfast.node.ports import Clock, Disk, DiskError, Network, Signer
+from holdfast.node.replica_blocks import Decision
 from holdfast.node.replica_catchup import CatchUp
 from holdfast.node.replica_chain import Chain
+from holdfast.node.replica_checkpoints import Checkpoints
 from holdfast.node.replica_env import ChainConfig, Environment, HaltError, LogLine, ReplicaConfig, no_log, read_token
 from holdfast.node.replica_permit import SigningPermit
-from holdfast.node.replica_rounds import Decision, Rounds
+from holdfast.node.replica_readings import Readings
+from holdfast.node.replica_rounds import Rounds
 from holdfast.node.replica_statesync import StateSync
 from holdfast.node.replica_txs import TxIntake
+from holdfast.node.replica_watch import KeyWatch
 from holdfast.node.replica_wire import (
     BlockResponse,
     BlocksRequest,
@@ -46,13 +56,14 @@ from holdfast.node.replica_wire import (
     decode_message,
     encode_message,
 )
+from holdfast.node.version import VersionError
 from holdfast.primitives.check import BrokenInvariantError
 from holdfast.primitives.reject import Code, Malformed
 
 EARLY_MESSAGES_MAX = 32
 
 
-class Replica:
+class Replica(Readings):
     """A validator, driven by `start`, `on_message`, `on_timer` and `submit`."""
 
     def __init__(
@@ -83,6 +94,7 @@ class Replica:
         )
         genesis = ValidatorSet([Validator(validator.public_key, validator.power) for validator in validators])
         self.halt_reason = ""
+        self.halt_error: BaseException | None = None
         self._is_up = False
         self._start_is_due = False
         self._is_in_rounds = False
@@ -94,58 +106,11 @@ class Replica:
         self._rounds = Rounds(
             self._env, self._chain, self._evidence, self._txs.reap, self._permit.may_sign, self._commit_decided
         )
+        self._watch = KeyWatch(self._env, self._chain, self._rounds, self._permit)
+        self._checkpoints = Checkpoints(self._env, self._chain, self._may_sign_checkpoint)
         self._statesync = StateSync(self._env, self._chain, self._restore_or_join)
         self._early: dict[int, list[Message]] = {}
         self._inbox: deque[tuple[int, Message]] = deque()
-
-    # What observers may read
-
-    @property
-    def height(self) -> int:
-        """Return the last committed height."""
-        return self._chain.tip.height
-
-    @property
-    def round(self) -> int:
-        """Return the round of the height in progress, -1 before its start."""
-        return self._rounds.state.round
-
-    @property
-    def app_hash(self) -> bytes:
-        """Return the app hash after the last committed height."""
-        return self._chain.tip.app_hash
-
-    @property
-    def time_ms(self) -> int:
-        """Return the block time of the last committed height."""
-        return self._chain.tip.time_ms
-
-    @property
-    def status(self) -> str:
-        """Return `running`, `catching-up`, `syncing` or `halted`."""
-        if self.halt_reason:
-            return "halted"
-        if self._statesync.is_active:
-            return "syncing"
-        return "catching-up" if self._catchup.is_behind else "running"
-
-    @property
-    def counters(self) -> Counter[str]:
-        """Return how often each logged event happened."""
-        return self._env.counters
-
-    @property
-    def mempool_size(self) -> int:
-        """Return how many transactions wait here."""
-        return len(self._txs.mempool)
-
-    def app_hash_at(self, height: int) -> bytes | None:
-        """Return the app hash after a height, None where it is not known here."""
-        return self._chain.app_hash_at(height)
-
-    def block_hash_at(self, height: int) -> bytes | None:
-        """Return the hash of a decided block, None where it is not kept here."""
-        return self._chain.block_hash_at(height)
 
     # Entry points
 
@@ -164,6 +129,10 @@ class Replica:
             message = decode_message(data)
         except Malformed as error:
             self._env.count("message_malformed", peer=sender, reason=str(error))
+            return
+        if sender == self._env.index:
+            self._env.count("message_from_own_index")
+            self._guarded(lambda: self._watch.look(message))
             return
         self._inbox.append((sender, message))
         self._guarded(self._drain)
@@ -184,7 +153,8 @@ class Replica:
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except (HaltError, BrokenInvariantError) as error:
+        except (HaltError, BrokenInvariantError, DiskError) as error:
+            self.halt_error = error
             self.halt_reason = str(error) or type(error).__name__
             self._env.count("halted", height=self.height, reason=self.halt_reason)
 
@@ -193,12 +163,18 @@ class Replica:
     def _start(self) -> None:
         self._is_up = True
         self._permit.open()
-        self._chain.settle_restore()
+        self._open_store()
         if self._env.config.state_sync and self._chain.is_empty():
             self._catchup.is_paused = True
             self._statesync.start()
         else:
             self._restore_or_join(restored=False)
+
+    def _open_store(self) -> None:
+        try:
+            self._chain.open_store()
+        except (DamagedFileError, VersionError) as error:
+            raise HaltError(str(error)) from error
 
     def _restore_or_join(self, restored: bool) -> None:  # noqa: FBT001 -- a callback with one meaning
         if not restored:
@@ -209,11 +185,10 @@ class Replica:
     def _join(self) -> None:
         """Take part from the height above the tip."""
         self._open_height()
+        self._checkpoints.open()
         self._join_rounds()
         self._catchup.consider()
         self._env.network.broadcast(encode_message(self._catchup.status(wants_reply=True)))
-        if self._rounds.is_started:
-            self._rounds.rebroadcast()
 
     def _open_height(self) -> None:
         self._rounds.begin()
@@ -244,9 +219,11 @@ class Replica:
         proven = frozenset(map(proof_key, decision.block.evidence))
         self._evidence.drop(proven, self._chain.oldest_evidence_height())
         self._env.counters["blocks_committed"] += 1
+        self._checkpoints.note_commit()
         self._open_height()
         self._catchup.on_tip_changed()
         self._release_early()
+        self._join_rounds()
 
     def _release_early(self) -> None:
         for sender, messages in self._early.items():
@@ -275,12 +252,13 @@ class Replica:
         if self._is_in_rounds:
             self._rounds.start()
         else:
-            # A replica without a memory first hears where the others are; see SigningPermit.
+            # A replica that has just come up first hears where the others are; see SigningPermit.
             self._env.network.broadcast(encode_message(self._catchup.status(wants_reply=True)))
             self._env.set_timer("start", self._env.config.rebroadcast_ms, self._rounds.height)
 
     def _tick(self) -> None:
         self._rounds.rebroadcast()
+        self._checkpoints.repeat()
         self._env.network.broadcast(encode_message(self._catchup.status()))
         self._catchup.consider()
         self._env.set_timer("tick", self._env.config.rebroadcast_ms, self._rounds.height)
@@ -304,6 +282,7 @@ class Replica:
                 self._take_consensus_message(sender, message)
 
     def _take_consensus_message(self, sender: int, message: Message) -> None:
+        self._watch.look(message)
         match message:
             case Vote():
                 self._take_vote(sender, message)
@@ -320,6 +299,8 @@ class Replica:
                 self._catchup.on_blocks_request(sender, message)
             case BlockResponse():
                 self._catchup.on_block(sender, message)
+            case Checkpoint():
+                self._checkpoints.take(sender, message)
             case _:
                 pass
 
@@ -350,16 +331,33 @@ class Replica:
             self._catchup.hint(sender, height - 1)
 
     def _take_status(self, sender: int, message: StatusMessage) -> None:
+        if message.wants_reply:
+            self._repeat_to(sender)
         if message.wants_reply or message.height < self.height:
             self._env.network.send(sender, encode_message(self._catchup.status()))
         self._catchup.note(sender, message.height, message.first)
         self._join_rounds()
 
+    def _repeat_to(self, peer: int) -> None:
+        """Tell a peer that has come up what it has voted lately, which it may not remember, and the own checkpoint."""
+        if not self._statesync.is_active:
+            votes = self._rounds.votes_of(peer)
+            if votes:
+                self._env.network.send(peer, encode_message(CommitNotice(self.height, votes)))
+            self._checkpoints.tell(peer)
+
+    def _may_sign_checkpoint(self, height: int) -> bool:
+        return self._permit.may_sign(height) and not self._catchup.is_behind
+
     def _join_rounds(self) -> None:
-        """Let consensus messages in from the moment that this replica knows whether it may sign."""
-        if self._is_in_rounds or not self._permit.is_settled():
+        """Take part from the moment that this replica knows from which height on it may sign."""
+        if self._is_in_rounds or self._statesync.is_active or not self._permit.is_settled():
             return
         self._is_in_rounds = True
+        self._rounds.go()
+        self._checkpoints.sign_tip()
         self._release_early()
-        if self._start_is_due:
+        if self._rounds.is_started:
+            self._rounds.rebroadcast()
+        elif self._start_is_due:
             self._rounds.start()

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 from holdfast.consensus.commit import check_commit, make_commit
 from holdfast.consensus.messages import Vote, VoteKind, decode_block, header_hash
 from holdfast.node.blockstore import StoredBlock
+from holdfast.node.replica_blocks import Decision
 from holdfast.node.replica_chain import Chain
 from holdfast.node.replica_env import Environment, HaltError
-from holdfast.node.replica_rounds import Decision
 from holdfast.node.replica_rules import fault_of_body
 from holdfast.node.replica_wire import BlockResponse, BlocksRequest, StatusMessage, encode_message
 from holdfast.primitives.reject import Malformed
@@ -63,6 +63,10 @@ class CatchUp:
             if validators.has_honest_member(power):
                 return peer.height
         return 0
+
+    def announced_height(self) -> int:
+        """Return the highest height that a peer has announced which has always kept its word."""
+        return max((peer.height for peer in self._peers.values() if not peer.failures), default=0)
 
     def has_heard_quorum(self) -> bool:
         """Tell whether the peers that have spoken, with this replica, are more than two thirds of power."""

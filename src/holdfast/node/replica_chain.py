@@ -1,9 +1,9 @@
 """The blocks of one replica from judgement to commit: make, judge, execute, store, replay.
 
-Owns the tip, the block store and the calls that change the application. It knows nothing of rounds, peers or timers.
+Owns the tip, the block log and the calls that change the application. It knows nothing of rounds, peers or timers.
 
-Order of a commit: block durable, effect computed, tip durable, application committed. So after a crash the application
-is at the tip or behind it, and the store has what it lacks.
+Order of a commit: effect computed, block and outcome durable, application committed. So after a crash the application
+is at the tip or behind it, and the log has what it lacks.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,9 @@ from holdfast.node.application import (
 )
 from holdfast.node.blockstore import BlockStore, StoredBlock
 from holdfast.node.evidence_pool import proof_key
+from holdfast.node.frames import DamagedFileError
 from holdfast.node.replica_env import Environment, HaltError
+from holdfast.node.replica_restore import Restore, drop_restore, load_restore, save_restore
 from holdfast.node.replica_rules import (
     fault_of_contents,
     fault_of_evidence,
@@ -46,14 +48,14 @@ from holdfast.node.replica_rules import (
     oldest_evidence_height,
     request_of,
 )
-from holdfast.node.replica_tip import CHAIN_FILE, RESTORING_FILE, Tip, genesis_tip, load_tip, save_tip, sets_after
-from holdfast.node.wal import DamagedFileError, drop_log, drop_logs_below
+from holdfast.node.replica_tip import Tip, genesis_tip, sets_after
+from holdfast.node.version import check_version
 from holdfast.primitives.check import ensure
 from holdfast.primitives.codec import encode
 from holdfast.primitives.crypto import sha256
 
 _VERDICTS_MAX: Final = 256
-_APP_HASHES_MAX: Final = 65_536
+_APP_HASHES_MAX: Final = 1_024
 
 
 class Chain:
@@ -65,34 +67,50 @@ class Chain:
         self._app = env.application
         self.genesis_validators = genesis_validators
         self.tip = genesis_tip(genesis_validators, env.chain.genesis_time_ms)
-        self.store = BlockStore(env.disk)
+        self._store: BlockStore | None = None
         self.last_votes: dict[int, Vote] = {}
         self._sound_extensions: set[int] = set()
         self._app_hashes: dict[int, bytes] = {}
         self._verdicts: dict[bytes, str] = {}
 
+    @property
+    def store(self) -> BlockStore:
+        """Return the block log, which `open_store` has opened."""
+        ensure(self._store is not None, "a chain's block log is open before it is used")
+        return self._store  # type: ignore[return-value]
+
+    @property
+    def kept(self) -> BlockStore | None:
+        """Return the block log for readers of other threads, None until it is open."""
+        return self._store
+
     # Restart
 
-    def open(self) -> None:
-        """Bring store, tip and application to one height."""
-        try:
-            stored = load_tip(self._env.disk)
-        except DamagedFileError as error:
-            raise HaltError(str(error)) from error
-        if stored is not None:
-            self.tip = stored
-            self._app_hashes[stored.height] = stored.app_hash
-        if stored is None and self.store.last > 1:
-            raise HaltError("the chain record is missing beside stored blocks")
+    def open_store(self) -> None:
+        """Open the block log, and finish or forget a restore that a crash came between."""
+        check_version(self._env.disk)
+        self._store = BlockStore(self._env.disk)
+        expected = load_restore(self._env.disk)
+        if expected is None:
+            return
         info = self._app.info()
+        if (info.height, info.app_hash) == (expected.tip.height, expected.tip.app_hash):
+            self._store.restart(expected.stored, expected.tip)
+        drop_restore(self._env.disk)
+
+    def open(self) -> None:
+        """Bring block log, tip and application to one height."""
+        info = self._app.info()
+        if self.store.tip is not None:
+            self.tip = self.store.tip
+            self._remember(self.tip.height, self.tip.app_hash)
         if info.height > self.tip.height:
-            raise HaltError(f"the application is at height {info.height}, ahead of the chain at {self.tip.height}")
+            where = f"; {self.store.cut}" if self.store.cut else ""
+            message = f"the application is at height {info.height}, ahead of the chain at {self.tip.height}{where}"
+            raise HaltError(message) from DamagedFileError(message)
         if info.height == 0:
             self.init_chain()
-        drop_logs_below(self._env.disk, self.tip.height + 1)
         self._replay(info.height)
-        while self.store.last > self.tip.height:
-            self._execute_stored()
         self._load_last_votes()
 
     def init_chain(self) -> None:
@@ -104,39 +122,27 @@ class Chain:
 
     def expect_restore(self, tip: Tip, stored: StoredBlock) -> None:
         """Make durable what the application will be at once its last snapshot chunk is in."""
-        save_tip(self._env.disk, tip, RESTORING_FILE)
-        self.store.save(tip.height, stored)
+        save_restore(self._env.disk, Restore(tip, stored))
 
-    def settle_restore(self) -> None:
-        """Finish or forget a restore that a crash came between."""
-        try:
-            expected = load_tip(self._env.disk, RESTORING_FILE)
-        except DamagedFileError as error:
-            raise HaltError(str(error)) from error
-        if expected is None:
-            return
-        info = self._app.info()
-        if (info.height, info.app_hash) == (expected.height, expected.app_hash):
-            save_tip(self._env.disk, expected)
-        elif info.height == 0:
-            self.store.drop(expected.height)
-            self.store = BlockStore(self._env.disk)
-        self._env.disk.delete(RESTORING_FILE)
+    def give_up_restore(self) -> None:
+        """Forget what was expected."""
+        drop_restore(self._env.disk)
 
     def adopt(self, tip: Tip, stored: StoredBlock) -> None:
         """Go on from a restored snapshot whose app hash the tip's certificate vouches for."""
-        save_tip(self._env.disk, tip)
-        self._env.disk.delete(RESTORING_FILE)
+        self.store.restart(stored, tip)
+        drop_restore(self._env.disk)
         self.tip = tip
         self.last_votes = {vote.validator_index: vote for vote in stored.votes}
-        self._app_hashes[tip.height] = tip.app_hash
+        self._remember(tip.height, tip.app_hash)
 
     def _replay(self, app_height: int) -> None:
         """Give the application the blocks up to the tip again, and compare what it makes of them."""
         for height in range(app_height + 1, self.tip.height + 1):
             stored = self.store.load(height)
             if stored is None:
-                raise HaltError(f"block {height}, which the application lacks, is not in the store")
+                message = f"block {height}, which the application lacks, is not in the block log"
+                raise HaltError(message) from DamagedFileError(message)
             block = decode_block(stored.data)
             if height > 1 and self._app.info().app_hash != block.header.app_hash:
                 raise HaltError(f"replay to height {height - 1} gives another app hash than the chain's")
@@ -150,16 +156,8 @@ class Chain:
                 f" the chain {self.tip.app_hash.hex()}"
             )
 
-    def _execute_stored(self) -> None:
-        height = self.tip.height + 1
-        stored = self.store.load(height)
-        if stored is None:
-            raise HaltError(f"block {height} is not in the store")
-        block = decode_block(stored.data)
-        self.execute(block, header_hash(block.header), stored, keep=False)
-
     def _load_last_votes(self) -> None:
-        stored = self.store.load(self.tip.height) if self.tip.height == self.store.last else None
+        stored = self.store.load(self.tip.height)
         if stored is not None:
             self.last_votes = {vote.validator_index: vote for vote in stored.votes}
 
@@ -231,22 +229,18 @@ class Chain:
 
     # Decisions
 
-    def execute(self, block: Block, block_hash: bytes, stored: StoredBlock, *, keep: bool = True) -> None:
-        """Make a decided block the new tip: store, compute, record, commit."""
-        height = self.tip.height + 1
-        if keep:
-            self.store.save(height, stored)
+    def execute(self, block: Block, block_hash: bytes, stored: StoredBlock) -> None:
+        """Make a decided block the new tip: compute, store, commit."""
         response = self._app.finalize_block(request_of(self.tip, block, block_hash))
         tip = self._tip_after(block, block_hash, response)
-        save_tip(self._env.disk, tip)
+        self.store.save(stored, tip, response.tx_results, response.events)
         retain_height = self._app.commit().retain_height
         self.tip = tip
         self.last_votes = {vote.validator_index: vote for vote in stored.votes}
         self._sound_extensions.clear()
         self._verdicts.clear()
-        self._remember(height, tip.app_hash)
+        self._remember(tip.height, tip.app_hash)
         self.store.prune(retain_height)
-        drop_log(self._env.disk, height)
 
     def _tip_after(self, block: Block, block_hash: bytes, response: FinalizeResponse) -> Tip:
         if len(response.tx_results) != len(block.txs):
@@ -280,11 +274,9 @@ class Chain:
     def app_hash_at(self, height: int) -> bytes | None:
         """Return the app hash after a height, as far back as blocks are kept."""
         known = self._app_hashes.get(height)
-        if known is None and self.store.first <= height + 1 <= self.store.last:
-            stored = self.store.load(height + 1)
-            if stored is not None:
-                known = decode_block(stored.data).header.app_hash
-                self._remember(height, known)
+        if known is None:
+            kept = self.store.tip_at(height)
+            known = None if kept is None else kept.app_hash
         return known
 
     def _remember(self, height: int, app_hash: bytes) -> None:
@@ -294,12 +286,12 @@ class Chain:
 
     def block_hash_at(self, height: int) -> bytes | None:
         """Return the hash of a kept block."""
-        stored = self.store.load(height)
-        return None if stored is None else header_hash(decode_block(stored.data).header)
+        kept = self.store.tip_at(height)
+        return None if kept is None else kept.block_hash
 
     def is_empty(self) -> bool:
         """Tell whether neither the disk nor the application holds a block."""
-        return self.store.last == 0 and not self._env.disk.read(CHAIN_FILE) and self._app.info().height == 0
+        return self.store.last == 0 and self._app.info().height == 0
 
     # Parts of requests
 

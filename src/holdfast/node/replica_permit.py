@@ -1,22 +1,32 @@
 """Whether this replica may sign at a height, when its disk may not know what it signed before.
 
-A disk that holds nothing belongs to a chain that has not begun, or it was lost; then earlier signatures of this key may
-be about, and signing again could be equivocation. So an empty replica waits until it has heard from more than two
-thirds of power. Nobody past genesis: it signs from height 1. Otherwise it follows without signing until it stands above
-every height that a third of power announces, leaves out the height then in progress, and signs from the next. The
-answer is made durable.
+At each start a replica first listens, until it has heard from more than two thirds of power (its own counts) and stands
+level with what is announced: votes for heights that the others have decided would serve nobody, and on the way up, the
+certificates and the votes that peers repeat to it show whether its disk is older than its signatures
+(see `replica_watch`).
 
-Why a third: one liar can neither silence a validator for ever nor make it sign too early.
+A disk that holds no settled height belongs to a chain that has not begun, or it was lost, or it was restored from a
+backup (which removes the file); then earlier signatures of this key may be about, and signing again could be
+equivocation. Nobody past genesis: it signs from height 1. Otherwise it leaves out the height in progress and the one
+above it, and signs from the next. The answer is made durable.
+
+Level means: above every height that a third of power announces, and above what any peer announces that has kept its
+word. Why both: one liar can neither silence a validator for ever nor make it sign too early, and one straggler among
+few peers cannot hide how far the chain is.
+
+Why two heights: who signed at a height had seen two thirds decide the one before, so at least one of the peers that
+speak now has committed the height before that.
 """
 
 from typing import Final
 
+from holdfast.node.frames import frame, open_frame
 from holdfast.node.replica_catchup import CatchUp
 from holdfast.node.replica_chain import Chain
 from holdfast.node.replica_env import Environment, HaltError
-from holdfast.node.wal import DamagedFileError, frame, read_frames
 
-_FILE: Final = "sign-from"
+FILE: Final = "sign-from"
+_HEIGHTS_LEFT_OUT: Final = 2
 
 
 class SigningPermit:
@@ -28,38 +38,49 @@ class SigningPermit:
         self._chain = chain
         self._catchup = catchup
         self._sign_from = 0
+        self._forgotten = 0
+        self._has_listened = False
 
     def open(self) -> None:
         """Read the height that was settled before."""
-        data = self._env.disk.read(_FILE)
+        data = self._env.disk.read(FILE)
         if not data:
             return
-        try:
-            payloads = read_frames(_FILE, data).payloads
-        except DamagedFileError as error:
-            raise HaltError(str(error)) from error
-        if len(payloads) != 1:
-            raise HaltError(f"{_FILE}: the record is cut short")
-        self._sign_from = int.from_bytes(payloads[0], "big")
+        payload = open_frame(data)
+        if payload is None:
+            raise HaltError(f"{FILE}: the record is damaged; delete it, and this validator signs above the others only")
+        self._sign_from = int.from_bytes(payload, "big")
 
     def may_sign(self, height: int) -> bool:
         """Tell whether this replica may sign at a height."""
-        return self.is_settled() and height >= self._sign_from
+        return self._has_listened and height >= self._sign_from
+
+    def is_level(self) -> bool:
+        """Tell whether enough peers have spoken, and none that can be believed is ahead."""
+        tip_height = self._chain.tip.height
+        heard = self._catchup.has_heard_quorum()
+        return heard and tip_height >= max(self._catchup.backed_height(), self._catchup.announced_height())
 
     def is_settled(self) -> bool:
         """Tell whether the first height to sign is known, settling it where that is possible by now."""
-        if self._sign_from:
-            return True
-        if not self._catchup.has_heard_quorum():
-            return False
-        height = self._chain.tip.height + 1
-        backed_height = self._catchup.backed_height()
-        if height <= backed_height:
-            return False
-        self._settle(1 if height == 1 else height + 1)
-        return True
+        if not self._has_listened and self.is_level():
+            if not self._sign_from:
+                self._settle()
+            self._has_listened = True
+        return self._has_listened
 
-    def _settle(self, height: int) -> None:
+    def note_forgotten(self, height: int) -> None:
+        """Hear that the own key signed at a height, and this disk does not know it: sign above the others only."""
+        self._forgotten = max(self._forgotten, height)
+        if self._sign_from and not self._has_listened and height >= self._sign_from:
+            self._sign_from = 0
+            self._env.disk.delete(FILE)
+            self._env.count("signing_unsettled", seen_height=height, tip_height=self._chain.tip.height)
+
+    def _settle(self) -> None:
+        tip_height = self._chain.tip.height
+        begins = tip_height == 0 and not self._forgotten
+        height = 1 if begins else max(tip_height + 1 + _HEIGHTS_LEFT_OUT, self._forgotten + 1)
         self._sign_from = height
-        self._env.disk.replace(_FILE, frame(height.to_bytes(8, "big")))
+        self._env.disk.replace(FILE, frame(height.to_bytes(8, "big")))
         self._env.count("signing_settled", from_height=height)

@@ -6,9 +6,8 @@ among late ones). What it decides goes to `on_decided`; it knows nothing of peer
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
-from holdfast.consensus import limits
 from holdfast.consensus.commit import check_extension, check_polka, check_vote
 from holdfast.consensus.events import (
     NO_ROUND,
@@ -31,12 +30,10 @@ from holdfast.consensus.events import (
 )
 from holdfast.consensus.messages import (
     NIL,
-    Block,
     Proposal,
     Vote,
     VoteKind,
     bare,
-    decode_block,
     header_hash,
     proposal_sign_bytes,
 )
@@ -45,32 +42,15 @@ from holdfast.consensus.validators import ValidatorSet
 from holdfast.consensus.votes import HeightVotes, no_votes
 from holdfast.node.blockstore import StoredBlock
 from holdfast.node.evidence_pool import EvidencePool
+from holdfast.node.replica_blocks import Decision, HeightBlocks
 from holdfast.node.replica_chain import Chain
 from holdfast.node.replica_env import Environment, HaltError
-from holdfast.node.replica_rules import fault_of_body
 from holdfast.node.replica_signing import Voice
 from holdfast.node.replica_wire import NOTICE_VOTES_MAX, CommitNotice, ProposalMessage, encode_message
-from holdfast.primitives.codec import encode
+from holdfast.node.wal import Signed
 from holdfast.primitives.crypto import verify
-from holdfast.primitives.reject import Malformed
 
 _NOTICE_ROUNDS: Final = 4
-_BLOCKS_MAX: Final = limits.ROUNDS_AHEAD_MAX + limits.ROUNDS_BEHIND_MAX + 4
-
-
-class KnownBlock(NamedTuple):
-    """A block with its canonical bytes."""
-
-    block: Block
-    data: bytes
-
-
-class Decision(NamedTuple):
-    """What a height came to."""
-
-    block: Block
-    block_hash: bytes
-    stored: StoredBlock
 
 
 class Rounds:
@@ -94,14 +74,13 @@ class Rounds:
         self._on_decided = on_decided
         self._events: deque[Event] = deque()
         self._draining = False
-        self._blocks: dict[bytes, KnownBlock] = {}
+        self._blocks = HeightBlocks(env.chain.block_tx_bytes_max)
         self._proofs: dict[tuple[int, bytes], tuple[Vote, ...]] = {}
-        # Short transactions may double in size by their framing.
-        overhead = limits.COMMIT_BYTES_MAX + limits.EVIDENCE_BYTES_MAX + 1024
-        self._block_bytes_max = min(2 * env.chain.block_tx_bytes_max + overhead, limits.BLOCK_BYTES_MAX)
         self._last_votes: HeightVotes = no_votes(chain.genesis_validators)
         self.state: State = self._fresh_state()
-        self._voice: Voice
+        self._voice = Voice(env)
+        self._signed_before: tuple[int, Signed] | None = None
+        self._is_open = False
 
     @property
     def height(self) -> int:
@@ -109,7 +88,7 @@ class Rounds:
         return self.state.height
 
     def begin(self) -> None:
-        """Open the height above the tip, going on from what was signed there before a crash."""
+        """Open the height above the tip, going on from what was signed there before a crash once `go` was called."""
         if self.state.height == self._chain.tip.height:
             self._last_votes = self.state.votes
         else:
@@ -118,8 +97,29 @@ class Rounds:
         self._blocks.clear()
         self._proofs.clear()
         self.state = self._fresh_state()
-        self._voice = Voice(self._env, self.height)
-        self._resume()
+        if self._voice.height:
+            self._signed_before = (self._voice.height, self._voice.signed)
+        self._voice.begin(self.height)
+        if self._is_open:
+            self._resume()
+
+    def go(self) -> None:
+        """Take part from now on: until then, nothing that was begun before a crash goes on."""
+        if not self._is_open:
+            self._is_open = True
+            self._resume()
+
+    def signed_at(self, height: int) -> Signed | None:
+        """Return all that was signed at the height in progress or the one before, None for others."""
+        if height == self._voice.height:
+            return self._voice.signed
+        before = self._signed_before
+        return before[1] if before is not None and before[0] == height else None
+
+    def votes_of(self, index: int) -> tuple[Vote, ...]:
+        """Return what a validator has voted in the latest rounds of this height and the one before."""
+        seen = (*self._last_votes.all_votes(_NOTICE_ROUNDS), *self.state.votes.all_votes(_NOTICE_ROUNDS))
+        return tuple(bare(vote) for vote in seen if vote.validator_index == index)[-NOTICE_VOTES_MAX:]
 
     def _fresh_state(self) -> State:
         tip = self._chain.tip
@@ -134,8 +134,7 @@ class Rounds:
         if not signed.votes and not signed.proposals:
             return
         for data in signed.blocks:
-            block = decode_block(data)
-            self._blocks[header_hash(block.header)] = KnownBlock(block, data)
+            self._blocks.add_logged(data)
         reached = max(
             [(vote.round, Step(vote.kind + 1)) for vote in signed.votes]
             + [(proposal.round, Step.PROPOSE) for proposal in signed.proposals]
@@ -191,7 +190,7 @@ class Rounds:
         key = self.state.validators.public_key(proposal.proposer_index)
         if not verify(key, proposal_sign_bytes(self._env.domains, proposal), proposal.signature):
             return False
-        if proposal.block_hash not in self._blocks and not self._take_block(proposal.block_hash, message.block):
+        if proposal.block_hash not in self._blocks and not self._blocks.take(proposal.block_hash, message.block):
             return False
         if proposal.pol_round != NO_ROUND and not self._take_polka(proposal, message.polka):
             return False
@@ -210,19 +209,6 @@ class Rounds:
         self._proofs[proposal.pol_round, proposal.block_hash] = polka
         self._events.append(PolkaProven(proposal.pol_round, proposal.block_hash))
         self._events.extend(map(VoteReceived, polka))
-        return True
-
-    def _take_block(self, block_hash: bytes, data: bytes) -> bool:
-        """Keep a block whose contents are those that the hash covers."""
-        if len(data) > self._block_bytes_max or len(self._blocks) >= _BLOCKS_MAX:
-            return False
-        try:
-            block = decode_block(data)
-        except Malformed:
-            return False
-        if header_hash(block.header) != block_hash or fault_of_body(block):
-            return False
-        self._blocks[block_hash] = KnownBlock(block, data)
         return True
 
     def on_late_vote(self, vote: Vote) -> None:
@@ -356,7 +342,7 @@ class Rounds:
         if fault:
             self._env.count("own_block_invalid", height=self.height, round=round_number, fault=fault)
             return
-        self._blocks[block_hash] = KnownBlock(block, encode(block))
+        self._blocks.add_own(block_hash, block)
         self._events.append(ValueReady(round_number, block_hash))
 
     def _propose(self, effect: BroadcastProposal) -> None:

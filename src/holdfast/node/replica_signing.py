@@ -19,21 +19,29 @@ from holdfast.consensus.messages import (
     proposal_sign_bytes,
     vote_sign_bytes,
 )
+from holdfast.node.frames import DamagedFileError
 from holdfast.node.replica_env import Environment, HaltError
-from holdfast.node.wal import DamagedFileError, Signed, SignLog
+from holdfast.node.wal import Signed, SignLog
 
 _NO_SIGNATURE: Final = bytes(limits.SIGNATURE_BYTES)
 
 
 class Voice:
-    """What this validator signs at one height."""
+    """What this validator signs, one height after the other."""
 
-    def __init__(self, env: Environment, height: int) -> None:
-        """Read what was signed at the height."""
+    def __init__(self, env: Environment) -> None:
+        """Know nothing; `begin` opens the log."""
         self._env = env
-        self._height = height
+        self.height = 0
+        self._log: SignLog
+
+    def begin(self, height: int) -> None:
+        """Turn to a height, with what was signed there."""
         try:
-            self._log = SignLog(env.disk, height)
+            if self.height == 0:
+                self._log = SignLog(self._env.disk)
+            self.height = height
+            self._log.begin(height)
         except DamagedFileError as error:
             raise HaltError(f"{error}; signing on could contradict a vote that has left") from error
 
@@ -56,7 +64,7 @@ class Voice:
         if held is not None:
             return held
         unsigned = Proposal(
-            self._height, wanted.round, wanted.pol_round, wanted.block_hash, self._env.index, _NO_SIGNATURE
+            self.height, wanted.round, wanted.pol_round, wanted.block_hash, self._env.index, _NO_SIGNATURE
         )
         signature = self._env.signer.sign(proposal_sign_bytes(self._env.domains, unsigned))
         proposal = replace(unsigned, signature=signature)
@@ -78,11 +86,11 @@ class Voice:
         domains = self._env.domains
         extension_signature = b""
         if has_extension:
-            message = extension_sign_bytes(domains, self._height, wanted.round, extension)
+            message = extension_sign_bytes(domains, self.height, wanted.round, extension)
             extension_signature = self._env.signer.sign(message)
         unsigned = Vote(
             kind=wanted.kind,
-            height=self._height,
+            height=self.height,
             round=wanted.round,
             block_hash=wanted.block_hash,
             validator_index=self._env.index,
@@ -95,8 +103,8 @@ class Voice:
 
     def _extend(self, block_hash: bytes) -> bytes:
         application = self._env.application
-        extension = application.extend_vote(self._height, block_hash)
+        extension = application.extend_vote(self.height, block_hash)
         fits = len(extension) <= limits.EXTENSION_BYTES_MAX
-        if not fits or not application.verify_vote_extension(self._height, self._env.index, extension):
-            raise HaltError(f"height {self._height}: the application's own vote extension does not verify")
+        if not fits or not application.verify_vote_extension(self.height, self._env.index, extension):
+            raise HaltError(f"height {self.height}: the application's own vote extension does not verify")
         return extension

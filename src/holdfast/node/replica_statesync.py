@@ -226,7 +226,8 @@ class StateSync:
     def _finish(self, *, restored: bool) -> None:
         self.is_active = False
         self._attempt = None
-        self._chain.settle_restore()
+        if not restored:
+            self._chain.give_up_restore()
         self._offers.clear()
         if not restored:
             self._env.count("state_sync_given_up")

@@ -1,7 +1,7 @@
-"""What one replica knows of the chain after its last block, and that knowledge as one durable record.
+"""What one replica knows of the chain after its last block, and that knowledge as a record of the block log.
 
 The record is written before the application commits, so the application is never ahead of it; what it lacks after a
-crash is replayed from the block store.
+crash is replayed from the block log.
 """
 
 from typing import Annotated, Final, NamedTuple
@@ -13,13 +13,8 @@ from holdfast.consensus.messages import NO_HASH, Hash, HeightNumber, Index, Time
 from holdfast.consensus.validators import Validator, ValidatorSet, updated_validators
 from holdfast.node.application import ValidatorInfo
 from holdfast.node.evidence_pool import ProofKey
-from holdfast.node.ports import Disk
-from holdfast.node.wal import DamagedFileError, frame, read_frames
-from holdfast.primitives.codec import Decoder, Record, encode
-from holdfast.primitives.reject import Malformed
+from holdfast.primitives.codec import Record
 
-CHAIN_FILE: Final = "chain"
-RESTORING_FILE: Final = "restoring"
 _SET_CHANGES_MAX: Final = 64
 _PROVEN_MAX: Final = 65_536
 
@@ -78,7 +73,9 @@ def sets_after(tip: Tip, updates: tuple[ValidatorInfo, ...]) -> tuple[tuple[int,
     return (*tip.sets, (tip.height + 3, ValidatorSet(changed)))[-_SET_CHANGES_MAX:]
 
 
-class _SetRecord(Record):
+class SetRecord(Record):
+    """A validator set and the first height that it signs."""
+
     first_height: HeightNumber
     validators: Annotated[
         tuple[tuple[Hash, Annotated[int, Meta(ge=0, le=limits.POWER_TOTAL_MAX)]], ...],
@@ -86,51 +83,31 @@ class _SetRecord(Record):
     ]
 
 
-class _TipRecord(Record):
+class TipRecord(Record):
+    """A tip as it is stored."""
+
     height: HeightNumber
     block_hash: Hash
     time_ms: TimeMs
     app_hash: Hash
     results_hash: Hash
-    sets: Annotated[tuple[_SetRecord, ...], Meta(min_length=1, max_length=_SET_CHANGES_MAX)]
+    sets: Annotated[tuple[SetRecord, ...], Meta(min_length=1, max_length=_SET_CHANGES_MAX)]
     proven: Annotated[tuple[tuple[HeightNumber, Index], ...], Meta(max_length=_PROVEN_MAX)]
 
 
-_DECODER: Final = Decoder(
-    _TipRecord,
-    max_bytes=1024 * 1024,
-    max_depth=6,
-    max_items=4 * _PROVEN_MAX,
-)
-
-
-def save_tip(disk: Disk, tip: Tip, name: str = CHAIN_FILE) -> None:
-    """Make a tip durable."""
+def record_of(tip: Tip) -> TipRecord:
+    """Return a tip as it is stored."""
     sets = tuple(
-        _SetRecord(first, tuple((validator.public_key, validator.power) for validator in validators.validators))
+        SetRecord(first, tuple((validator.public_key, validator.power) for validator in validators.validators))
         for first, validators in tip.sets
     )
-    record = _TipRecord(
+    return TipRecord(
         tip.height, tip.block_hash, tip.time_ms, tip.app_hash, tip.results_hash, sets, tuple(sorted(tip.proven))
     )
-    disk.replace(name, frame(encode(record)))
 
 
-def load_tip(disk: Disk, name: str = CHAIN_FILE) -> Tip | None:
-    """Return the durable tip, or None before the first block.
-
-    Refuses: DamagedFileError, where the record does not check.
-    """
-    data = disk.read(name)
-    if not data:
-        return None
-    frames = read_frames(name, data)
-    if frames.sound_bytes != len(data) or len(frames.payloads) != 1:
-        raise DamagedFileError(f"{name}: the record is cut short")
-    try:
-        record = _DECODER.decode(frames.payloads[0])
-    except Malformed as error:
-        raise DamagedFileError(f"{name}: {error}") from error
+def read_tip(record: TipRecord) -> Tip:
+    """Return the tip behind its record."""
     sets = tuple(
         (entry.first_height, ValidatorSet([Validator(key, power) for key, power in entry.validators]))
         for entry in record.sets

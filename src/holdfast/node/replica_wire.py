@@ -8,7 +8,7 @@ from typing import Annotated, Final, NamedTuple
 from msgspec import Meta
 
 from holdfast.consensus import limits
-from holdfast.consensus.messages import HeightNumber, Proposal, Vote, is_well_formed_vote
+from holdfast.consensus.messages import Checkpoint, HeightNumber, Proposal, Vote, is_well_formed_vote
 from holdfast.primitives.codec import Decoder, Record, encode
 from holdfast.primitives.reject import Malformed
 
@@ -123,6 +123,7 @@ Message = (
     | SnapshotsResponse
     | ChunkRequest
     | ChunkResponse
+    | Checkpoint
 )
 
 
@@ -148,6 +149,7 @@ _KINDS: Final = (
     _Kind(9, SnapshotsResponse, SNAPSHOTS_MAX * (SNAPSHOT_METADATA_BYTES_MAX + 128), SNAPSHOTS_MAX * 8 + 8),
     _Kind(10, ChunkRequest, 64, 8),
     _Kind(11, ChunkResponse, CHUNK_BYTES_MAX + 64, 8),
+    _Kind(12, Checkpoint, 256, 8),
 )
 _NUMBERS: Final = {kind.type: bytes((kind.number,)) for kind in _KINDS}
 _DECODERS: Final[dict[int, Decoder[Message]]] = {

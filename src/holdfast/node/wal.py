@@ -1,10 +1,11 @@
 """What this validator has signed, made durable before it leaves, so that a restart never signs against it.
 
-One append-only file a height, of framed entries: own votes, own proposals, and behind each precommit for a block the
-block and its polka, which are the lock. A frame is a header (length, checksum of the length, checksum of the payload)
-and the payload. A write that a crash cut short ends inside a frame whose header, as far as it is there, is sound: it
-never left and is dropped. Anything else that does not check is rot, and the replica refuses to start rather than forget
-a signature.
+An append-only log of framed entries, each with its height: own votes, own proposals, and behind each precommit for a
+block the block and its polka, which are the lock. One append and one sync make a signature durable. The log is cut into
+segments; one whose heights are all committed is deleted.
+
+A write that a crash cut short never left and is dropped. Anything else that does not check is rot, and the replica
+refuses to start rather than forget a signature.
 """
 
 from collections.abc import Iterable
@@ -14,20 +15,21 @@ from msgspec import Meta
 
 from holdfast.consensus import limits
 from holdfast.consensus.messages import Proposal, Vote, decode_vote, is_well_formed_vote
+from holdfast.node.frames import DamagedFileError, frame, read_frames
 from holdfast.node.ports import Disk
 from holdfast.primitives.codec import Decoder, encode
 from holdfast.primitives.crypto import sha256
 from holdfast.primitives.reject import Malformed
 
-_LENGTH_BYTES: Final = 4
-_CHECK_BYTES: Final = 4
-_HEADER_BYTES: Final = _LENGTH_BYTES + 2 * _CHECK_BYTES
-_PREFIX: Final = "signed-"
+PREFIX: Final = "signed-"
+SEGMENT_BYTES: Final = 8 * 1024 * 1024
 
 _VOTE: Final = b"v"
 _PROPOSAL: Final = b"p"
 _BLOCK: Final = b"b"
 _POLKA: Final = b"l"
+_HEIGHT_BYTES: Final = 8
+_HEAD_BYTES: Final = 1 + _HEIGHT_BYTES
 
 _PROPOSAL_DECODER: Final = Decoder(Proposal, max_bytes=1024, max_depth=2, max_items=16)
 _POLKA_DECODER: Final[Decoder[tuple[Vote, ...]]] = Decoder(
@@ -36,47 +38,6 @@ _POLKA_DECODER: Final[Decoder[tuple[Vote, ...]]] = Decoder(
     max_depth=3,
     max_items=limits.VALIDATORS_MAX * 16,
 )
-
-
-class DamagedFileError(Exception):
-    """Durable bytes do not check: the file is named, and nothing is guessed."""
-
-
-class Frames(NamedTuple):
-    """The payloads of a file, and how many of its bytes are sound."""
-
-    payloads: tuple[bytes, ...]
-    sound_bytes: int
-
-
-def frame(payload: bytes) -> bytes:
-    """Return a payload with its header."""
-    length = len(payload).to_bytes(_LENGTH_BYTES, "big")
-    return length + sha256(length)[:_CHECK_BYTES] + sha256(payload)[:_CHECK_BYTES] + payload
-
-
-def read_frames(name: str, data: bytes) -> Frames:
-    """Split a file into payloads, leaving out a last frame that a crash cut short.
-
-    Refuses: DamagedFileError, for whole bytes that do not check.
-    """
-    payloads = []
-    offset = 0
-    while len(data) - offset >= _HEADER_BYTES:
-        length_bytes = data[offset : offset + _LENGTH_BYTES]
-        checks = data[offset + _LENGTH_BYTES : offset + _HEADER_BYTES]
-        if sha256(length_bytes)[:_CHECK_BYTES] != checks[:_CHECK_BYTES]:
-            raise DamagedFileError(f"{name}: the frame at byte {offset} has a damaged header")
-        start = offset + _HEADER_BYTES
-        end = start + int.from_bytes(length_bytes, "big")
-        if end > len(data):
-            break
-        payload = data[start:end]
-        if sha256(payload)[:_CHECK_BYTES] != checks[_CHECK_BYTES:]:
-            raise DamagedFileError(f"{name}: the frame at byte {offset} has a damaged payload")
-        payloads.append(payload)
-        offset = end
-    return Frames(tuple(payloads), offset)
 
 
 class Signed(NamedTuple):
@@ -88,19 +49,52 @@ class Signed(NamedTuple):
     polka: tuple[Vote, ...] = ()
 
 
-class SignLog:
-    """The log of one height."""
+class _Segment:
+    """One file: its number, its size, and the highest height that it speaks of."""
 
-    def __init__(self, disk: Disk, height: int) -> None:
-        """Read what the log holds, and cut off what a crash left half written."""
+    __slots__ = ("last_height", "number", "size")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.size = 0
+        self.last_height = 0
+
+    @property
+    def name(self) -> str:
+        return f"{PREFIX}{self.number:016d}"
+
+
+class SignLog:
+    """The log, open at one height at a time, in rising order."""
+
+    def __init__(self, disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Read what the log holds, and cut off what a crash left half written.
+
+        Refuses: DamagedFileError, for whole entries that do not check.
+        """
         self._disk = disk
-        self._name = _name(height)
-        data = disk.read(self._name)
-        frames = read_frames(self._name, data)
-        if frames.sound_bytes < len(data):
-            disk.replace(self._name, data[: frames.sound_bytes])
-        self.signed = _parse(self._name, frames.payloads)
+        self._segment_bytes = segment_bytes
+        self._height = 0
+        # Of the heights that are still to come: the entries that an earlier life has left, by height.
+        self._earlier: dict[int, list[tuple[str, bytes]]] = {}
+        self._block_keys: set[bytes] = set()
+        self.signed = Signed()
+        numbers = sorted(int(name.removeprefix(PREFIX)) for name in disk.names() if name.startswith(PREFIX))
+        self._segments = [self._read(number, is_last=number == numbers[-1]) for number in numbers]
+
+    def begin(self, height: int) -> None:
+        """Turn to a height, with what was signed there; lower heights are committed and forgotten."""
+        self._height = height
+        self.signed = _parse(self._earlier.get(height, []))
+        self._earlier = {above: self._earlier[above] for above in sorted(self._earlier) if above > height}
         self._block_keys = {sha256(block) for block in self.signed.blocks}
+        if not self._segments or self._segments[-1].size >= self._segment_bytes:
+            self._segments.append(_Segment(self._segments[-1].number + 1 if self._segments else 1))
+        kept = [segment for segment in self._segments[:-1] if segment.last_height >= height]
+        for segment in self._segments[:-1]:
+            if segment not in kept:
+                self._disk.delete(segment.name)
+        self._segments = [*kept, self._segments[-1]]
 
     def find_vote(self, kind: int, round_number: int) -> Vote | None:
         """Return the own vote of a round."""
@@ -120,51 +114,58 @@ class SignLog:
         """Make an own vote durable; with a precommit for a block, the lock that it takes."""
         entries = self._block_entry(block) if block is not None else []
         if polka:
-            entries.append(_POLKA + encode(polka))
-        self._write([*entries, _VOTE + encode(vote)])
+            entries.append((_POLKA, encode(polka)))
+        self._write([*entries, (_VOTE, encode(vote))])
         self.signed = self.signed._replace(votes=(*self.signed.votes, vote), polka=polka or self.signed.polka)
 
     def keep_proposal(self, proposal: Proposal, block: bytes) -> None:
         """Make an own proposal durable, with its block."""
-        self._write([*self._block_entry(block), _PROPOSAL + encode(proposal)])
+        self._write([*self._block_entry(block), (_PROPOSAL, encode(proposal))])
         self.signed = self.signed._replace(proposals=(*self.signed.proposals, proposal))
 
-    def _block_entry(self, block: bytes) -> list[bytes]:
+    def _block_entry(self, block: bytes) -> list[tuple[bytes, bytes]]:
         key = sha256(block)
         if key in self._block_keys:
             return []
         self._block_keys.add(key)
         self.signed = self.signed._replace(blocks=(*self.signed.blocks, block))
-        return [_BLOCK + block]
+        return [(_BLOCK, block)]
 
-    def _write(self, entries: Iterable[bytes]) -> None:
-        self._disk.append(self._name, b"".join(map(frame, entries)))
-        self._disk.sync(self._name)
+    def _write(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        segment = self._segments[-1]
+        height = self._height.to_bytes(_HEIGHT_BYTES, "big")
+        data = b"".join(frame(kind + height + body) for kind, body in entries)
+        segment.size += len(data)
+        segment.last_height = max(segment.last_height, self._height)
+        self._disk.append(segment.name, data)
+        self._disk.sync(segment.name)
+
+    def _read(self, number: int, *, is_last: bool) -> _Segment:
+        segment = _Segment(number)
+        data = self._disk.read(segment.name)
+        frames = read_frames(segment.name, data)
+        if frames.sound_bytes < len(data):
+            if not is_last:
+                raise DamagedFileError(f"{segment.name}: the frame at byte {frames.sound_bytes} is cut short")
+            self._disk.replace(segment.name, data[: frames.sound_bytes])
+        elif is_last:
+            # A process that was killed may have left entries that no sync had covered.
+            self._disk.sync(segment.name)
+        segment.size = frames.sound_bytes
+        for payload in frames.payloads:
+            height = int.from_bytes(payload[1:_HEAD_BYTES], "big")
+            segment.last_height = max(segment.last_height, height)
+            self._earlier.setdefault(height, []).append((segment.name, payload))
+        return segment
 
 
-def drop_log(disk: Disk, height: int) -> None:
-    """Delete the log of a height that is committed."""
-    disk.delete(_name(height))
-
-
-def drop_logs_below(disk: Disk, height: int) -> None:
-    """Delete the logs of all heights that are committed."""
-    for name in disk.names():
-        if name.startswith(_PREFIX) and int(name.removeprefix(_PREFIX)) < height:
-            disk.delete(name)
-
-
-def _name(height: int) -> str:
-    return f"{_PREFIX}{height:016d}"
-
-
-def _parse(name: str, payloads: tuple[bytes, ...]) -> Signed:
+def _parse(entries: list[tuple[str, bytes]]) -> Signed:
     signed = Signed()
-    try:
-        for payload in payloads:
-            signed = _take(signed, payload[:1], payload[1:])
-    except Malformed as error:
-        raise DamagedFileError(f"{name}: an entry is not what this version writes: {error}") from error
+    for name, payload in entries:
+        try:
+            signed = _take(signed, payload[:1], payload[_HEAD_BYTES:])
+        except Malformed as error:
+            raise DamagedFileError(f"{name}: an entry is not what this version writes: {error}") from error
     return signed
 
 

@@ -12,6 +12,7 @@ from holdfast.primitives import codec, crypto
 from holdfast.primitives.codec import Record
 from holdfast.protocol.accounts import messages as accounts
 from holdfast.protocol.custody import messages as custody
+from holdfast.protocol.instruments import messages as instruments
 from holdfast.protocol.limits import (
     ACTIONS_PER_BUNDLE_MAX,
     COMMAND_DEPTH_MAX,
@@ -21,6 +22,10 @@ from holdfast.protocol.limits import (
     Key32,
 )
 from holdfast.protocol.liquidation import messages as liquidation
+from holdfast.protocol.oracle import messages as oracle
+from holdfast.protocol.settlement import messages as settlement
+from holdfast.protocol.staking import messages as staking
+from holdfast.protocol.surface import messages as surface
 from holdfast.protocol.trading import messages as trading
 
 MAGIC: Final = b"holdfast"
@@ -89,6 +94,65 @@ ENVELOPE_DECODER: Final = codec.Decoder(
 def command_domain(chain_id: str, genesis_hash: bytes) -> bytes:
     """Return the 32 bytes that come before a command's payload in what is signed."""
     return crypto.sha256(MAGIC + codec.encode(Domain("command", COMMAND_VERSION, chain_id, genesis_hash)))
+
+
+# Every event, by its tag: what a decided block's results and events decode to.
+Event = (
+    accounts.AccountOpened
+    | accounts.SessionGranted
+    | accounts.SessionRevoked
+    | accounts.OwnerRotated
+    | custody.Deposited
+    | custody.Withdrawn
+    | custody.Transferred
+    | trading.OrderPlaced
+    | trading.OrderAmended
+    | trading.OrderCancelled
+    | trading.Traded
+    | trading.Quoted
+    | trading.ProtectionSet
+    | trading.ProtectionTriggered
+    | staking.MisbehaviorRecorded
+    | liquidation.LiquidationStarted
+    | liquidation.LiquidationHedged
+    | liquidation.AuctionStarted
+    | liquidation.SliceSold
+    | liquidation.ClosedAtMark
+    | liquidation.DeficitCovered
+    | liquidation.Haircut
+    | liquidation.LiquidationEnded
+    | liquidation.CoinsSeized
+    | oracle.FeedUpdated
+    | oracle.FeedStatusChanged
+    | surface.SurfaceUpdated
+    | instruments.InstrumentListed
+    | instruments.InstrumentRetired
+    | instruments.InstrumentHalted
+    | instruments.InstrumentResumed
+    | settlement.SettlementPriceFixed
+    | settlement.PositionSettled
+    | settlement.InstrumentSettled
+    | settlement.FutureRealised
+)
+
+
+class BlockEvents(Record):
+    """What a block did, for people: its own phases' events, and each transaction's."""
+
+    block: tuple[Event, ...]
+    txs: tuple[tuple[Event, ...], ...]
+
+
+EVENTS_BYTES_MAX: Final = 256 * 1024 * 1024
+EVENTS_ITEMS_MAX: Final = 2**26
+# Of one transaction, as its result carries them.
+EVENTS_DECODER: Final[codec.Decoder[tuple[Event, ...]]] = codec.Decoder(
+    tuple[Event, ...], max_bytes=EVENTS_BYTES_MAX, max_depth=4, max_items=EVENTS_ITEMS_MAX
+)
+# Of a whole block.
+BLOCK_EVENTS_DECODER: Final = codec.Decoder(
+    BlockEvents, max_bytes=EVENTS_BYTES_MAX, max_depth=6, max_items=EVENTS_ITEMS_MAX
+)
 
 
 def encode_events(events: tuple[Record, ...]) -> bytes:

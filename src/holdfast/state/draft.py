@@ -22,6 +22,8 @@ class _Absent:
 
 
 _ABSENT: Final = _Absent()
+# Each insertion moves half of a table's keys; a sort of what is nearly sorted looks at all of them once.
+_INSERTED_ONE_BY_ONE_MAX: Final = 64
 # (view of a table, key, what stood there before): what undoes one write
 _Journal = list[tuple[dict[Any, Any], Any, Any]]
 
@@ -39,14 +41,26 @@ class Rows(Generic[K, V]):
     def apply(self, changed: dict[K, V | None]) -> None:
         """Take over a draft's changes."""
         by_key, ordered = self.by_key, self.ordered
+        added: list[K] = []
         for key, value in changed.items():  # det-ok: each entry is independent of the others
             if value is not None:
                 if key not in by_key:
-                    insort(ordered, key)
+                    added.append(key)
                 by_key[key] = value
             elif key in by_key:
                 del by_key[key]
                 del ordered[bisect_left(ordered, key)]
+        if len(added) <= _INSERTED_ONE_BY_ONE_MAX:
+            for key in added:
+                insort(ordered, key)
+        else:
+            ordered.extend(added)
+            ordered.sort()
+
+    def fill(self, keys: list[K], values: list[V]) -> None:
+        """Take many rows into an empty table, keys in order."""
+        self.by_key = dict(zip(keys, values, strict=True))
+        self.ordered = keys
 
 
 class _View(dict[K, V | None]):

@@ -1,6 +1,8 @@
 """The committed state: every table's rows, and the tree that commits to them."""
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from operator import ge
 from typing import Any, NamedTuple
 
 from holdfast.primitives.check import ensure
@@ -8,7 +10,7 @@ from holdfast.primitives.reject import Malformed
 from holdfast.state.draft import Draft, Rows
 from holdfast.state.proof import Proof
 from holdfast.state.table import AnyTable
-from holdfast.state.tree import StateTree, TreePlan
+from holdfast.state.tree import EMPTY_ROOT, StateTree, TreePlan
 
 
 class Changed:
@@ -114,19 +116,25 @@ class State:
         """Return the rows of the root, table by table, in dicts of their own; values are immutable and shared."""
         return tuple(dict(self._rows[table].by_key) for table in self.tables if table.tag is not None)
 
-    def load(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+    def load(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
         """Fill an empty state with exported rows; derived tables are the caller's to rebuild.
 
-        Refuses: Malformed, for an unknown table or bytes that are not canonical.
+        Refuses: Malformed, for an unknown table, keys out of order, or bytes that are not canonical.
         """
-        changes: list[tuple[bytes, bytes | None]] = []
-        draft = self.draft()
-        for key_bytes, value_bytes in entries:
-            table = self._by_tag.get(key_bytes[0]) if key_bytes else None
-            if table is None:
-                message = "a row of an unknown table"
-                raise Malformed(message)
-            draft[table].put(table.decode_key(key_bytes), table.decode_value(value_bytes))
-            changes.append((key_bytes, value_bytes))
-        plan = self._tree.plan(changes)
-        self.commit(Sealed(Changed(self.tables, draft), tuple(changes), plan, plan.root))
+        ensure(self.root == EMPTY_ROOT, "only an empty state is loaded")
+        keys = [key for key, _ in entries]
+        if any(map(ge, keys, keys[1:])):
+            message = "rows out of order"
+            raise Malformed(message)
+        loaded = 0
+        for tag in sorted(self._by_tag):
+            table = self._by_tag[tag]
+            first, end = bisect_left(keys, bytes([tag])), bisect_left(keys, bytes([tag + 1]))
+            values = [value for _, value in entries[first:end]]
+            self._rows[table].fill(table.decode_keys(keys[first:end]), table.decode_values(values))
+            loaded += end - first
+        if loaded != len(keys):
+            message = "a row of an unknown table"
+            raise Malformed(message)
+        self._tree.apply(self._tree.plan(entries))
+        self._reader = None

@@ -1,10 +1,12 @@
 """A keyed table: how its keys and values become bytes. Tables iterate by key, never by insertion."""
 
 from collections.abc import Callable, Sequence
+from struct import Struct
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
 from holdfast.primitives import codec
 from holdfast.primitives.check import ensure
+from holdfast.primitives.reject import Malformed
 
 
 class Ordered(Protocol):
@@ -21,6 +23,7 @@ Part = Literal["u64", "b32"]
 
 VALUE_BYTES_MAX: Final = 64 * 1024
 _WIDTH: Final = {"u64": 8, "b32": 32}
+_FORM: Final = {"u64": "Q", "b32": "32s"}
 
 
 class Table(Generic[K, V]):
@@ -31,7 +34,18 @@ class Table(Generic[K, V]):
     that Python's order of keys is the order of their bytes. Values are immutable; None means absent.
     """
 
-    __slots__ = ("_decoder", "decode_key", "encode_key", "encode_value", "key_bytes", "name", "parts", "raw", "tag")
+    __slots__ = (
+        "_decoder",
+        "_key_form",
+        "decode_key",
+        "encode_key",
+        "encode_value",
+        "key_bytes",
+        "name",
+        "parts",
+        "raw",
+        "tag",
+    )
 
     def __init__(self, name: str, parts: Sequence[Part], value: type[V], *, tag: int | None, raw: bool = False) -> None:
         """Declare a table; `raw` values are bytes that stand for themselves."""
@@ -43,6 +57,7 @@ class Table(Generic[K, V]):
         self.encode_key: Callable[[K], bytes] = _key_encoder(tag or 0, self.parts)
         self.decode_key: Callable[[bytes], K] = _key_decoder(self.parts)
         self.encode_value: Callable[[V], bytes] = cast("Callable[[V], bytes]", bytes) if raw else codec.encode
+        self._key_form = Struct(">x" + "".join(_FORM[part] for part in self.parts))
         self._decoder = None if raw or tag is None else codec.Decoder(value, max_bytes=VALUE_BYTES_MAX)
 
     def decode_value(self, data: bytes) -> V:
@@ -54,6 +69,27 @@ class Table(Generic[K, V]):
             ensure(self.raw, "only tables in the root are decoded")
             return cast("V", data)
         return self._decoder.decode(data)
+
+    def decode_keys(self, keys: Sequence[bytes]) -> list[K]:
+        """Return many keys behind their bytes.
+
+        Refuses: Malformed, for a key of another length.
+        """
+        if any(len(key) != self.key_bytes for key in keys):
+            message = f"a key of the table {self.name} has another length"
+            raise Malformed(message)
+        pieces = self._key_form.iter_unpack(b"".join(keys))
+        return cast("list[K]", [piece for (piece,) in pieces] if len(self.parts) == 1 else list(pieces))
+
+    def decode_values(self, values: Sequence[bytes]) -> list[V]:
+        """Return many values behind their canonical bytes.
+
+        Refuses: Malformed, for bytes that would not encode to themselves.
+        """
+        if self._decoder is None:
+            ensure(self.raw, "only tables in the root are decoded")
+            return cast("list[V]", list(values))
+        return self._decoder.decode_many(values)
 
     def __repr__(self) -> str:
         """Return the table's name."""

@@ -120,7 +120,7 @@ def test_rebuild__after_listing_and_retiring__gives_the_same_indices() -> None:
     handlers.retire(draft, 5)
     state.commit(state.seal(draft))
     restored = State(TABLES)
-    restored.load(state.export())
+    restored.load(list(state.export()))
     rebuilt = restored.draft()
     handlers.rebuild(rebuilt)
     assert dict(rebuilt[NAMES].items()) == dict(state.draft()[NAMES].items())

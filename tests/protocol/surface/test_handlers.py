@@ -321,7 +321,7 @@ def test_rebuild__restored_replica__has_the_same_array_and_next_root() -> None:
     world.step({BTC: 121_500.0})
     restored = World()
     restored.state = State(TABLES)
-    restored.state.load(world.state.export())
+    restored.state.load(list(world.state.export()))
     draft = restored.state.draft()
     instruments.rebuild(draft)
     handlers.rebuild(draft)

@@ -17,8 +17,6 @@ QUOTES_PER_TURN = 4
 # What has never been quoted is put up faster, so that a market stands within a few blocks.
 OPENINGS_PER_TURN = 16
 PROTECTION_WINDOW_MS = 5 * MINUTE_MS
-# Half a spread, as shares of the index and of the mark; both widen with the recent move of the index.
-HALF_INDEX_PPM, HALF_FUTURE_PPM, HALF_MARK_PPM = 350, 150, 15_000
 CALM_MOVE_PPM = 3_000
 WIDENING_MAX = 8
 # A move over the last blocks beyond which all quotes are taken back and put up anew.
@@ -33,6 +31,10 @@ class Maker(Agent):
 
     kind: ClassVar[str] = "maker"
     acts_per_block: ClassVar[int] = 3
+    # Half a spread, as shares of the index and of the mark; both widen with the recent move of the index.
+    half_index_ppm: ClassVar[int] = 350
+    half_future_ppm: ClassVar[int] = 150
+    half_mark_ppm: ClassVar[int] = 15_000
 
     def __init__(self, seed: int, index: int, rank: int) -> None:
         """Begin without quotes."""
@@ -84,8 +86,8 @@ class Maker(Agent):
         return drift * PPM // self._half_atoms(market, contract) + (market.height - quoted[1]) * AGE_SCORE_PPM
 
     def _half_atoms(self, market: Market, contract: Contract) -> int:
-        share_ppm = HALF_FUTURE_PPM if contract.kind == Kind.FUTURE else HALF_INDEX_PPM
-        own = 0 if contract.kind == Kind.FUTURE else market.mark_atoms(contract) * HALF_MARK_PPM // PPM
+        share_ppm = self.half_future_ppm if contract.kind == Kind.FUTURE else self.half_index_ppm
+        own = 0 if contract.kind == Kind.FUTURE else market.mark_atoms(contract) * self.half_mark_ppm // PPM
         half = market.index_atoms(contract.underlying) * share_ppm // PPM + own
         move_ppm = min(market.moves_ppm[contract.underlying], WIDENING_MAX * CALM_MOVE_PPM)
         widened = half + half * move_ppm // CALM_MOVE_PPM

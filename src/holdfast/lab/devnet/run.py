@@ -54,11 +54,12 @@ class Devnet:
             log=log,
         )
         nonces = Nonces()
+        custodian = Custodian(nonces)
         target = ClusterTarget(self.cluster, self.market, self._wipe)
         self.controls = Controls(
-            self.cluster, self.plan, target, Custodian(nonces), self.market.venue_names, self.market.price_of
+            self.cluster, self.plan, target, custodian, self.market.venue_names, self.market.price_of
         )
-        self.drive = Drive(self.cluster, Traders(about.seed, nonces), log, time.monotonic)
+        self.drive = Drive(self.cluster, Traders(about.seed, nonces, custodian), log, time.monotonic)
 
     def start(self) -> None:
         """Bring everything up."""

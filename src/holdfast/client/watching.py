@@ -1,0 +1,159 @@
+"""Following channels: a WebSocket that is made again when it is lost, and what was missed in between, asked for."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Final, Protocol
+
+import aiohttp
+import msgspec
+
+from holdfast.client.errors import ClientError, InputError, Unreachable
+from holdfast.client.transport import (
+    SOCKET_PATH,
+    ErrorBody,
+    Transport,
+    encode_request,
+    explain_unreachable,
+    raise_error,
+)
+
+_PING_SECONDS: Final = 10.0
+_PAUSE_FIRST_SECONDS: Final = 0.2
+_PAUSE_MAX_SECONDS: Final = 5.0
+_FILL_MAX: Final = 1_000
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of a channel. `seq` is dense within a channel that has it; `missed` counts what could not be had."""
+
+    channel: str
+    data: object
+    seq: int = 0
+    height: int = 0
+    missed: int = 0
+
+
+class Params(msgspec.Struct, frozen=True):
+    """What a notification carries."""
+
+    channel: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    type: str = ""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A frame: a notification, or the answer to a request."""
+
+    method: str = ""
+    params: Params = Params()
+    result: msgspec.Raw = msgspec.Raw(b"")
+    error: ErrorBody | None = None
+    id: int | None = None
+
+
+class Gaps(Protocol):
+    """Who can tell what a channel said while nobody listened."""
+
+    async def fill(self, channel: str, after: int, before: int) -> list[tuple[int, object]]:
+        """Return (seq or height, data) of a channel between two of its numbers, as far as it can be had."""
+
+
+async def watch(gaps: Gaps, transport: Transport, channels: tuple[str, ...]) -> AsyncGenerator[Notification, None]:
+    """Yield the notifications of channels; a lost connection is made again, and what was missed is asked for.
+
+    Refuses: Unreachable where no node answers at the first try; InputError for a channel that there is not.
+    """
+    follower = _Follower(gaps, transport, channels)
+    pause = _PAUSE_FIRST_SECONDS
+    while True:
+        try:
+            async with aclosing(follower.listen()) as notifications:
+                async for notification in notifications:
+                    pause = _PAUSE_FIRST_SECONDS
+                    yield notification
+        except Unreachable:
+            if not follower.was_connected:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _PAUSE_MAX_SECONDS)
+
+
+class _Follower:
+    """What has been seen of each channel, across connections."""
+
+    def __init__(self, gaps: Gaps, transport: Transport, channels: tuple[str, ...]) -> None:
+        self._gaps = gaps
+        self._transport = transport
+        self._channels = channels
+        self._last: dict[str, int] = {}
+        self.was_connected = False
+
+    async def listen(self) -> AsyncGenerator[Notification, None]:
+        """Yield what one connection brings, until it is lost."""
+        url = self._transport.url
+        try:
+            socket = await self._transport.session().ws_connect(
+                "ws" + url.removeprefix("http") + SOCKET_PATH, heartbeat=_PING_SECONDS, max_msg_size=0
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unreachable(explain_unreachable(url, error)) from None
+        async with socket:
+            await socket.send_bytes(encode_request(1, "public/subscribe", {"channels": self._channels}))
+            async for message in socket:
+                if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                    continue
+                frame = msgspec.json.decode(message.data, type=Frame)
+                if frame.method == "heartbeat" and frame.params.type == "test_request":
+                    await socket.send_bytes(encode_request(2, "public/test", {}))
+                elif frame.method == "subscription":
+                    async for notification in self._take(frame.params):
+                        yield notification
+                elif frame.id == 1:
+                    self._check_subscribed(frame)
+
+    def _check_subscribed(self, frame: Frame) -> None:
+        if frame.error is not None:
+            raise_error(frame.error)
+        taken = msgspec.json.decode(frame.result, type=list[str])
+        for channel in self._channels:
+            if channel not in taken:
+                raise InputError(f"there is no channel {channel!r}; see the list in `holdfast watch --help`")
+        self.was_connected = True
+
+    async def _take(self, params: Params) -> AsyncIterator[Notification]:
+        """Yield what came before a notification and was missed, then the notification."""
+        channel = params.channel
+        marks = msgspec.json.decode(params.data, type=Marks | list[object])
+        data: object = msgspec.json.decode(params.data)
+        number = marks.seq or marks.height if isinstance(marks, Marks) and is_numbered(channel) else 0
+        missed = 0
+        last = self._last.get(channel, 0)
+        if number:
+            if last and number <= last:
+                return
+            if last and number > last + 1:
+                found = await self._fill(channel, last, number)
+                missed = number - last - 1 - len(found)
+                for seq, content in found:
+                    yield Notification(channel=channel, data=content, seq=seq)
+            self._last[channel] = number
+        yield Notification(channel=channel, data=data, seq=number, missed=missed)
+
+    async def _fill(self, channel: str, after: int, before: int) -> list[tuple[int, object]]:
+        try:
+            return await self._gaps.fill(channel, max(after, before - 1 - _FILL_MAX), before)
+        except ClientError:
+            return []
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """What numbers a notification."""
+
+    seq: int = 0
+    height: int = 0
+
+
+def is_numbered(channel: str) -> bool:
+    """Tell whether a channel's notifications are numbered without a gap."""
+    return channel == "blocks" or channel.startswith("account.")

@@ -1,0 +1,237 @@
+"""The follower: takes every committed block once, in order, into the index, and then tells the gateway.
+
+Validators' threads only hand over. One thread writes; what it missed (a start, a full queue) it fetches from the blocks
+that are kept. The gateway hears of a block when it is in the index, so what it has answered can always be asked again.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from holdfast.consensus.messages import decode_block
+from holdfast.gateway.backend import Backend, CommitEvent
+from holdfast.gateway.history import History, Written
+from holdfast.gateway.rows import Commit
+from holdfast.node.embedded import NoValidatorError
+from holdfast.primitives.reject import Code, Malformed
+from holdfast.protocol.machine import Receipt
+from holdfast.protocol.messages import BLOCK_EVENTS_DECODER, EVENTS_DECODER
+
+QUEUE_MAX: Final = 1_024
+BATCH_BLOCKS: Final = 64
+# Accounts' events older than so many blocks are forgotten; everything else is kept.
+KEEP_BLOCKS: Final = 200_000
+_PRUNE_EVERY: Final = 1_000
+_LOOK_EVERY_S: Final = 1.0
+_JOIN_S: Final = 30.0
+
+Deliver = Callable[[Sequence[Written]], None]
+
+
+class Follower:
+    """Feeds one index from one backend."""
+
+    def __init__(self, backend: Backend, history: History, deliver: Deliver, caught_up: Callable[[], None]) -> None:
+        """Prepare; `deliver` and `caught_up` are called in the event loop that starts the follower."""
+        self._backend = backend
+        self._history = history
+        self._deliver = deliver
+        self._tell_caught_up = caught_up
+        self._queue: queue.Queue[CommitEvent | None] = queue.Queue(QUEUE_MAX)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="index", daemon=True)
+        self._is_closing = False
+        self.is_caught_up = False
+        self.failure = ""
+        self.dropped = 0
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._loop = asyncio.get_running_loop()
+        self._backend.on_commit(self.take)
+        self._thread.start()
+
+    def take(self, event: CommitEvent) -> None:
+        """Take a committed block from its validator's thread; a full queue drops it, to be fetched later."""
+        try:
+            self._queue.put_nowait(event)
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Write what has come so far, and stop."""
+        self._is_closing = True
+        try:
+            self._queue.put_nowait(None)
+        except queue.Full:
+            pass
+        if self._thread.is_alive():
+            self._thread.join(_JOIN_S)
+
+    # In the follower's own thread
+
+    def _run(self) -> None:
+        log = structlog.get_logger("index")
+        try:
+            self._check_chain()
+            self._fetch_missing(tells=False)
+            self.is_caught_up = True
+            self._post(self._tell_caught_up)
+            while not self._is_closing:
+                self._step()
+        except Exception as error:  # noqa: BLE001 -- an index that stands still must say so; the exchange goes on
+            self.failure = f"{type(error).__name__}: {error}"
+            log.exception("index_failed", reason=self.failure)
+
+    def _step(self) -> None:
+        batch = self._next_batch()
+        fresh = [event for event in batch if event.height > self._history.height]
+        if not fresh:
+            if not batch:
+                self._fetch_missing(tells=True)
+            return
+        if fresh[0].height > self._history.height + 1:
+            self._fetch_missing(tells=True, below_height=fresh[0].height)
+        commits: list[Commit] = []
+        height = self._history.height
+        for event in fresh:
+            # What is not the next one was dropped from the queue between; it is fetched with what follows it.
+            if event.height == height + 1:
+                commits.append(commit_of(event))
+                height = event.height
+        self._write(commits, tells=True)
+
+    def _next_batch(self) -> list[CommitEvent]:
+        batch: list[CommitEvent] = []
+        try:
+            event = self._queue.get(timeout=_LOOK_EVERY_S)
+            while event is not None:
+                batch.append(event)
+                if len(batch) == BATCH_BLOCKS:
+                    break
+                event = self._queue.get_nowait()
+        except queue.Empty:
+            pass
+        return batch
+
+    def _write(self, commits: Sequence[Commit], *, tells: bool) -> None:
+        if not commits:
+            return
+        written = self._history.write(commits)
+        if commits[-1].height // _PRUNE_EVERY != (commits[0].height - 1) // _PRUNE_EVERY:
+            self._history.prune(commits[-1].height - KEEP_BLOCKS)
+        if tells:
+            self._post(lambda: self._deliver(written))
+
+    def _post(self, call: Callable[[], None]) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            try:
+                loop.call_soon_threadsafe(call)
+            except RuntimeError:
+                # The loop has closed since: nobody is left to be told.
+                return
+
+    def _check_chain(self) -> None:
+        """Forget an index whose last block is not the chain's, as after a data directory was exchanged."""
+        height = self._history.height
+        while height >= self._history.first_height and not self._is_closing:
+            known = self._history.app_hash_at(height)
+            try:
+                outcome = self._backend.outcome_at(height)
+                top = max(status.height for status in self._backend.statuses())
+            except NoValidatorError:
+                outcome, top = None, 0
+            if outcome is None and top <= height:
+                # Nobody has come up this far yet.
+                if self._wait():
+                    continue
+                return
+            if outcome is not None and known != outcome.app_hash:
+                structlog.get_logger("index").warning("index_cleared", reason="its last block is not the chain's")
+                self._history.clear()
+            return
+
+    def _wait(self) -> bool:
+        """Wait for the chain to reach what the index holds; false where blocks come in that tell."""
+        try:
+            event = self._queue.get(timeout=_LOOK_EVERY_S)
+        except queue.Empty:
+            return not self._is_closing
+        if event is not None and event.height <= self._history.height:
+            known = self._history.app_hash_at(event.height)
+            if known is not None and known != event.app_hash:
+                structlog.get_logger("index").warning("index_cleared", reason="the chain has other blocks")
+                self._history.clear()
+                return False
+            return True
+        return False
+
+    def _fetch_missing(self, *, tells: bool, below_height: int = 0) -> None:
+        """Fetch kept blocks above the index's last, up to the chain's end or a height."""
+        try:
+            while not self._is_closing:
+                commits = self._fetch(below_height)
+                if not commits:
+                    return
+                self._write(commits, tells=tells)
+        except NoValidatorError:
+            return
+
+    def _fetch(self, below_height: int) -> list[Commit]:
+        top = below_height - 1 if below_height else max(status.height for status in self._backend.statuses())
+        first = self._history.height + 1
+        if first > top:
+            return []
+        if not self._is_kept(first):
+            first = self._find_first_kept(first, top)
+            if first > top:
+                return []
+            self._history.begin_at(first)
+        commits: list[Commit] = []
+        for height in range(first, min(top, first + BATCH_BLOCKS - 1) + 1):
+            commit = fetch_commit(self._backend, height)
+            if commit is None:
+                break
+            commits.append(commit)
+        return commits
+
+    def _is_kept(self, height: int) -> bool:
+        return self._backend.block_at(height) is not None and self._backend.outcome_at(height) is not None
+
+    def _find_first_kept(self, low: int, high: int) -> int:
+        """Return the first height that is kept: blocks are pruned from the start, so halving finds it."""
+        if not self._is_kept(high):
+            return high + 1
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._is_kept(middle) else (middle + 1, high)
+        return low
+
+
+def commit_of(event: CommitEvent) -> Commit:
+    """Return a committed block as the index takes it."""
+    return Commit(event.height, event.time_ms, event.app_hash, event.txs, event.receipts, event.events)
+
+
+def fetch_commit(backend: Backend, height: int) -> Commit | None:
+    """Return a kept block as the index takes it, None where it is not kept."""
+    stored, outcome = backend.block_at(height), backend.outcome_at(height)
+    if stored is None or outcome is None:
+        return None
+    try:
+        txs = decode_block(stored.data).txs
+        receipts = tuple(
+            Receipt(Code(result.code), EVENTS_DECODER.decode(result.data), result.log) for result in outcome.results
+        )
+        events = BLOCK_EVENTS_DECODER.decode(outcome.events).block if outcome.events else ()
+    except (Malformed, ValueError):
+        return None
+    if len(receipts) != len(txs):
+        # The state came from a snapshot here, and the results with it are not known.
+        return None
+    return Commit(outcome.height, outcome.time_ms, outcome.app_hash, txs, receipts, events)
