@@ -47,6 +47,8 @@ GOOD: list[tuple[str, Fault]] = [
         "venue-lies:venue=BINANCE,factor=0.97,from=0",
         Fault("venue-lies", ORIGIN_MS, FOREVER_MS, None, "binance", 970_000),
     ),
+    ("pause:validator=1,from=21:00,to=22:00", Fault("pause", AT_21, AT_21 + HOUR_MS, validator=1)),
+    ("clock:validator=1,ms=-600000,from=21:00", Fault("clock", AT_21, FOREVER_MS, validator=1, offset_ms=-600_000)),
     ("venue-silent:venue=coinbase,at=21:00", Fault("venue-silent", AT_21, AT_21 + MINUTE_MS, None, "Coinbase")),
     (
         "  crash : validator=1".replace(" : ", ":") + " , at=5 ",
@@ -107,6 +109,8 @@ WRONG: list[tuple[str, str]] = [
     ("oracle-lies:validator=1,factor=1.0000001,from=21:00", "factor=1.0000001 is not between"),
     ("oracle-lies:validator=1,factor=1000001,from=21:00", "factor=1000001 is not between"),
     ("venue-lies:venue=nasdaq,factor=2,from=21:00", "venue=nasdaq is not one of binance, Coinbase"),
+    ("clock:validator=1,ms=0,from=21:00", "ms=0 is not a whole number"),
+    ("price:asset=BTC,factor=2,from=21:00", "price is for a net that runs; here the prices are history's"),
     ("venue-silent:validator=1,from=21:00", "venue-silent has no key 'validator'"),
 ]
 
@@ -211,6 +215,38 @@ def test_plan__delay__slows_and_ends() -> None:
     assert set(node.heard[30:58]) == {41}
     assert set(node.heard[-20:]) == {1}
     assert plan.fired["delay"] == 1
+
+
+def test_plan__pause__takes_all_that_waited_in_order() -> None:
+    fault = Fault("pause", 1_050, 2_050, validator=0)
+    world, plan = run_plan(fault, until_ms=2_040)
+    paused, other = world.node(0), world.node(1)
+    assert paused is not None
+    assert other is not None
+    # Ten rounds of three peers; a paused node sends nothing either.
+    assert (len(paused.heard), len(other.heard)) == (30, 10 * 3 + 10 * 2)
+    world.run_until(2_060)
+    assert len(paused.heard) == 60
+    assert paused.heard[30:33] == [950, 950, 950]
+    assert paused.heard[-1] == 50
+    world.run_until(3_060)
+    assert len(other.heard) == 50 + 1 + 10 * 3
+    assert plan.fired["pause"] == 1
+
+
+def test_plan__pause_and_crash__a_new_incarnation_runs() -> None:
+    faults = (Fault("pause", 1_050, 9_000, validator=0), Fault("crash", 2_050, 3_050, validator=0))
+    world, _ = run_plan(*faults, until_ms=4_000)
+    node = world.node(0)
+    assert node is not None
+    assert len(node.heard) > 20
+    assert max(node.heard) == 1
+
+
+def test_plan__overlapping_clocks__add_up_and_end() -> None:
+    faults = (Fault("clock", 1_000, 3_000, 2, offset_ms=600_000), Fault("clock", 2_000, 4_000, 2, offset_ms=-1_000))
+    offsets = [run_plan(*faults, until_ms=until_ms)[0] for until_ms in (1_500, 2_500, 3_500, 4_500)]
+    assert [world.local_ms(2) - world.now_ms for world in offsets] == [600_000, 599_000, -1_000, 0]
 
 
 def test_plan__questions__are_answered_for_who_is_meant_and_counted_once() -> None:

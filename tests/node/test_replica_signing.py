@@ -2,54 +2,18 @@
 
 import pytest
 
-from holdfast.consensus.messages import NIL, Proposal, Vote, VoteKind
+from holdfast.consensus.messages import NIL, Vote, VoteKind
 from holdfast.lab.disk import SimulatedDisk
 from holdfast.lab.network import LinkQuality
 from holdfast.lab.world import derive_random
 from holdfast.node.frames import DamagedFileError, frame, read_frames
 from holdfast.node.ports import Network
-from holdfast.node.replica_wire import ProposalMessage, decode_message
+from holdfast.node.replica_wire import decode_message
 from holdfast.node.wal import Signed, SignLog
 from tests.support.replica_network import GENESIS_MS, ReplicaNetwork
+from tests.support.witness import Heard, Witness
 
 VICTIM = 1
-
-
-class Witness:
-    """Hears all that one validator says over all of its lives, and remembers what it signed for each slot."""
-
-    def __init__(self) -> None:
-        self.signed: dict[tuple[object, ...], set[bytes]] = {}
-        self.repeated = 0
-
-    def hear(self, data: bytes) -> None:
-        message = decode_message(data)
-        if isinstance(message, ProposalMessage):
-            self.note(message.proposal)
-        elif isinstance(message, Vote):
-            self.note(message)
-
-    def note(self, signed: Proposal | Vote) -> None:
-        kind = signed.kind if isinstance(signed, Vote) else 0
-        hashes = self.signed.setdefault((signed.height, signed.round, kind), set())
-        self.repeated += signed.block_hash in hashes
-        hashes.add(signed.block_hash)
-
-    def conflicts(self) -> list[tuple[object, ...]]:
-        return [slot for slot, hashes in self.signed.items() if len(hashes) > 1]
-
-
-class Heard:
-    def __init__(self, inner: Network, witness: Witness) -> None:
-        self.inner, self.witness = inner, witness
-
-    def send(self, peer: int, message: bytes) -> None:
-        self.witness.hear(message)
-        self.inner.send(peer, message)
-
-    def broadcast(self, message: bytes) -> None:
-        self.witness.hear(message)
-        self.inner.broadcast(message)
 
 
 def witnessed(seed: int = 1, **options: object) -> tuple[ReplicaNetwork, Witness]:

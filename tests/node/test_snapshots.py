@@ -9,7 +9,7 @@ from holdfast.lab.world import derive_random
 from holdfast.node import snapshots
 from holdfast.node.application import ChunkVerdict, OfferVerdict, SnapshotInfo
 from holdfast.node.exchange import ExchangeApplication
-from holdfast.node.snapshots import FORMAT, Chunk, Metadata, Snapshots
+from holdfast.node.snapshots import FORMAT, Chunk, Metadata, SnapshotFile, SnapshotWriter, write_steps
 from holdfast.primitives import codec
 from holdfast.primitives.crypto import sha256
 from holdfast.protocol.trading.messages import PlaceOrder
@@ -30,20 +30,21 @@ def fresh(market: Market) -> ExchangeApplication:
     return ExchangeApplication(SimulatedDisk(derive_random(2, "restored")), market.solo.report)
 
 
-def snapshot(market: Market, rows: Rows | None = None, height: int | None = None) -> Snapshots:
-    taken = Snapshots()
+def snapshot(market: Market, rows: Rows | None = None, height: int | None = None) -> SnapshotFile:
     app = market.solo.app
-    taken.take(app.height if height is None else height, app.state.export() if rows is None else rows)
-    return taken
+    writer = SnapshotWriter(SimulatedDisk(derive_random(3, "taken")), app.height if height is None else height)
+    for _ in write_steps(writer, app.state.export() if rows is None else rows):
+        pass
+    return writer.finish(market.root)
 
 
-def restore(app: ExchangeApplication, source: Snapshots, app_hash: bytes) -> OfferVerdict | ChunkVerdict:
-    info = source.list()[-1]
+def restore(app: ExchangeApplication, source: SnapshotFile, app_hash: bytes) -> OfferVerdict | ChunkVerdict:
+    info = source.info
     offered = app.offer_snapshot(info, app_hash)
     verdict: OfferVerdict | ChunkVerdict = offered
     if offered == OfferVerdict.ACCEPT:
         for index in range(info.chunks):
-            verdict = app.apply_snapshot_chunk(index, source.load(info.height, FORMAT, index))
+            verdict = app.apply_snapshot_chunk(index, source.chunk(index))
     return verdict
 
 
@@ -52,7 +53,7 @@ def test_restored_replica__goes_on_with_the_same_roots_and_survives_a_reopening(
 ) -> None:
     monkeypatch.setattr(snapshots, "CHUNK_BYTES", 4_096)
     source = snapshot(market)
-    assert source.list()[-1].chunks > 3
+    assert source.info.chunks > 3
     app = fresh(market)
     assert restore(app, source, market.root) == ChunkVerdict.ACCEPT
     assert app.info() == market.solo.app.info()
@@ -112,12 +113,12 @@ def test_right_rows__for_another_trusted_hash__are_rejected(market: Market) -> N
 def test_chunks__wrong_or_out_of_turn__are_asked_for_again(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "CHUNK_BYTES", 4_096)
     source = snapshot(market)
-    info = source.list()[-1]
+    info = source.info
     app = fresh(market)
     assert app.apply_snapshot_chunk(0, b"") == ChunkVerdict.ABORT
     assert app.offer_snapshot(info, market.root) == OfferVerdict.ACCEPT
-    first = source.load(info.height, FORMAT, 0)
-    assert app.apply_snapshot_chunk(1, source.load(info.height, FORMAT, 1)) == ChunkVerdict.RETRY
+    first = source.chunk(0)
+    assert app.apply_snapshot_chunk(1, source.chunk(1)) == ChunkVerdict.RETRY
     assert app.apply_snapshot_chunk(0, first[:-1]) == ChunkVerdict.RETRY
     assert app.apply_snapshot_chunk(0, first + b"\x00") == ChunkVerdict.RETRY
     assert app.apply_snapshot_chunk(0, first) == ChunkVerdict.ACCEPT
@@ -157,7 +158,7 @@ def test_chunk__of_other_bytes_than_rows__is_rejected(market: Market) -> None:
 def test_offer__of_a_wrong_form__is_turned_down(
     market: Market, change: dict[str, int | bytes], verdict: OfferVerdict
 ) -> None:
-    info = SnapshotInfo(**{**snapshot(market).list()[-1]._asdict(), **change})
+    info = SnapshotInfo(**{**snapshot(market).info._asdict(), **change})
     assert fresh(market).offer_snapshot(info, market.root) == verdict
 
 

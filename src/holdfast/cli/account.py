@@ -252,9 +252,9 @@ def rotate(
 ) -> None:
     """Put another owner key in the place of an account's present one, for the account and its subaccounts.
 
-    Make the new key first. From the next block on the old one has no rights.
+    Make the new key first: holdfast account create alice-2. From the next block on the old one has no rights.
 
-    Example: holdfast account create alice-2 && holdfast account rotate alice-2 --account alice
+    Example: holdfast account rotate alice-2 --account alice
     """
     from holdfast.cli.connection import Login, end_with, sign_in
     from holdfast.cli.keys import open_keystore

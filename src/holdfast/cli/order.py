@@ -1,6 +1,6 @@
 """`holdfast order`: place, amend and cancel orders; quote."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from holdfast.cli.options import (
     Url,
 )
 from holdfast.cli.show import note, print_json, print_table, told
+
+if TYPE_CHECKING:
+    from msgspec import Struct
 
 order = typer.Typer(
     name="order",
@@ -244,7 +247,7 @@ def recover(
         print_table(["tx hash", "state", "height", "refusal"], rows, right="height")
 
 
-def _print_command(command: object, title: str, *, as_json: bool) -> None:
+def _print_command(command: "Struct", title: str, *, as_json: bool) -> None:
     """Print a command instead of sending it."""
     from msgspec.structs import asdict
 

@@ -57,10 +57,17 @@ def print_json(value: object, *, height: int | None = None, app_hash: str = "") 
     typer.echo(encoder.encode(content).decode())
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", right: str = "") -> None:
-    """Print a table: with rules on a terminal, aligned columns elsewhere. `right` names the columns of numbers."""
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    title: str = "",
+    right: str = "",
+    numbers: Sequence[str] = (),
+) -> None:
+    """Print a table: with rules on a terminal, aligned columns elsewhere. Columns of numbers stand to the right."""
     texts = [[show_value(value) for value in row] for row in rows]
-    numbers = frozenset(right.split())
+    numbers = numbers or right.split()
     if sys.stdout.isatty():
         from rich import box
         from rich.console import Console

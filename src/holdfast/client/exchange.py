@@ -1,14 +1,16 @@
 """The asynchronous client: everything that the API offers, typed, signed here and never lost."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Final, Self, TypeVar
+from typing import Final, Self
+
+import msgspec
 
 from holdfast.client import orders
 from holdfast.client.amounts import Number, get_asset_id, to_atoms
 from holdfast.client.errors import InputError
 from holdfast.client.journal import Journal
 from holdfast.client.reading import Reader
-from holdfast.client.results import TxResult
+from holdfast.client.results import TxResult, Updates
 from holdfast.client.signing import SigningKey
 from holdfast.client.submission import Identity, Submitter, Trust, check_result, parse_hash
 from holdfast.client.transport import Transport
@@ -17,8 +19,6 @@ from holdfast.protocol.accounts.messages import CreateSubaccount, GrantSession, 
 from holdfast.protocol.custody.messages import Transfer, Withdraw
 from holdfast.protocol.messages import Action, Bundle, Command
 from holdfast.protocol.trading.messages import AmendOrder, SetProtection
-
-T = TypeVar("T")
 
 DEADLINE_SECONDS: Final = 30.0
 
@@ -194,7 +194,7 @@ class AsyncExchange(Reader):
     async def deposit(self, owner_key: str, amount: Number, asset: str = "USDC") -> TxResult:
         """Take money from a devnet's faucet; the first deposit opens the owner's account. Refuses: Rejected."""
         _, atoms = to_atoms(amount, asset)
-        params = {"owner_key": owner_key, "asset": asset.upper(), "amount": str(amount), "amount_atoms": atoms}
+        params = {"owner_key": owner_key, "asset": asset.upper(), "amount_atoms": atoms}
         answer = await self._transport.call("dev/deposit", params, TxResult, timeout_s=self._deadline_s)
         return check_result(answer.result)
 
@@ -235,4 +235,7 @@ class AsyncExchange(Reader):
         """Return what a channel said between two of its numbers, as far as the node still has it."""
         if channel == "blocks":
             return [(height, await self.block(height)) for height in range(after + 1, before)]
-        return []
+        account_id = channel.removeprefix("account.")
+        params = {"account_id": int(account_id), "from_seq": after + 1, "count": before - after - 1}
+        answer = await self._transport.call("public/get_account_events", params, Updates)
+        return [(update.seq, msgspec.to_builtins(update)) for update in answer.result.updates if update.seq < before]

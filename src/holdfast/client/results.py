@@ -208,6 +208,8 @@ class Margin(Result, frozen=True, kw_only=True):
     initial_margin: Decimal = ZERO
     maintenance_margin: Decimal = ZERO
     available: Decimal = ZERO
+    balance: Decimal = ZERO
+    available_withdrawal_funds: Decimal = ZERO
 
 
 class Validator(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,3 +260,18 @@ class Trades(msgspec.Struct, frozen=True, kw_only=True):
 
     trades: tuple[Trade, ...] = ()
     has_more: bool = False
+
+
+class Update(msgspec.Struct, frozen=True, kw_only=True):
+    """What one block did to an account; `seq` counts an account's updates without a gap."""
+
+    seq: int
+    height: int = 0
+    account_id: int = 0
+    events: tuple[dict[str, object], ...] = ()
+
+
+class Updates(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of an account's updates."""
+
+    updates: tuple[Update, ...] = ()

@@ -141,10 +141,10 @@ class Submitter:
                 may_be_known = True
                 result = _pending(tx_hash, error)
             except ExchangeError as error:
-                if not error.retryable and not may_be_known:
-                    self._end(tx_hash, REJECTED, 0, error.code)
-                    return _refused(tx_hash, error)
+                # An error instead of a result says that the node did not take these bytes.
                 result = _pending(tx_hash, error)
+                if not error.retryable and not may_be_known:
+                    break
             else:
                 result = answer.result
                 # Where these bytes themselves may have used the nonce, a node that knows of the nonce but not yet of
@@ -159,7 +159,7 @@ class Submitter:
                 result = _pending(tx_hash, result)
             await asyncio.sleep(max(0.0, min(pause, deadline - time.monotonic())))
             pause = min(2 * pause, _PAUSE_MAX_SECONDS)
-        if not may_be_known and result.code in _LATER:
+        if not may_be_known and result.code:
             self._end(tx_hash, REJECTED, 0, result.code)
             return msgspec.structs.replace(result, state=REJECTED)
         return result
@@ -281,14 +281,9 @@ def parse_hash(text: str, what: str = "tx hash") -> str:
 
 
 def _pending(tx_hash: str, why: TxResult | ClientError) -> TxResult:
+    code, name, message = 0, type(why).__name__.upper(), str(why)
     if isinstance(why, TxResult):
         code, name, message = why.code, why.code_name, why.message
-    else:
-        code, name, message = 0, type(why).__name__.upper(), str(why)
+    elif isinstance(why, ExchangeError):
+        code, name, message = why.code, why.name, why.message
     return TxResult(state=PENDING, tx_hash=tx_hash, code=code, code_name=name, message=message, retryable=True)
-
-
-def _refused(tx_hash: str, error: ExchangeError) -> TxResult:
-    return TxResult(
-        state=REJECTED, tx_hash=tx_hash, code=error.code, code_name=error.name, message=error.message, retryable=False
-    )

@@ -27,6 +27,7 @@ BATCH_BLOCKS: Final = 64
 KEEP_BLOCKS: Final = 200_000
 _PRUNE_EVERY: Final = 1_000
 _LOOK_EVERY_S: Final = 1.0
+_LOOK_EARLY_S: Final = 0.05
 _JOIN_S: Final = 30.0
 
 Deliver = Callable[[Sequence[Written]], None]
@@ -159,7 +160,7 @@ class Follower:
     def _wait(self) -> bool:
         """Wait for the chain to reach what the index holds; false where blocks come in that tell."""
         try:
-            event = self._queue.get(timeout=_LOOK_EVERY_S)
+            event = self._queue.get(timeout=_LOOK_EARLY_S)
         except queue.Empty:
             return not self._is_closing
         if event is not None and event.height <= self._history.height:
@@ -201,7 +202,7 @@ class Follower:
         return commits
 
     def _is_kept(self, height: int) -> bool:
-        return self._backend.block_at(height) is not None and self._backend.outcome_at(height) is not None
+        return fetch_commit(self._backend, height) is not None
 
     def _find_first_kept(self, low: int, high: int) -> int:
         """Return the first height that is kept: blocks are pruned from the start, so halving finds it."""

@@ -13,7 +13,17 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from holdfast.gateway.rows import Builder, Commit, InstrumentRow, OrderRow, Rows, TradeRow, TxRow, list_order_ids
+from holdfast.gateway.rows import (
+    TRADES_PER_BLOCK_BITS,
+    Builder,
+    Commit,
+    InstrumentRow,
+    OrderRow,
+    Rows,
+    TradeRow,
+    TxRow,
+    list_order_ids,
+)
 
 FORMAT: Final = 1
 _BUSY_MS: Final = 10_000
@@ -166,19 +176,25 @@ class History:
         where = "instrument_id = ? AND time_ms >= ? AND time_ms <= ? ORDER BY trade_id DESC LIMIT ?"
         return self._select(TradeRow, "trades", where, (instrument_id, from_ms, to_ms or 2**62, count))
 
+    def list_block_trades(self, height: int) -> list[TradeRow]:
+        """Return a block's trades in order."""
+        first, last = height << TRADES_PER_BLOCK_BITS, (height + 1) << TRADES_PER_BLOCK_BITS
+        return self._select(TradeRow, "trades", "trade_id >= ? AND trade_id < ? ORDER BY trade_id", (first, last))
+
     def list_trades_of(self, instrument_ids: Iterable[int], count: int) -> list[TradeRow]:
         """Return the last trades of several instruments, the newest first."""
         where = "instrument_id IN (SELECT value FROM json_each(?)) ORDER BY trade_id DESC LIMIT ?"
         return self._select(TradeRow, "trades", where, (_dump(list(instrument_ids)), count))
 
-    def list_user_trades(self, account_id: int, count: int) -> list[TradeRow]:
+    def list_user_trades(self, account_id: int, count: int, *, instrument_id: int | None = None) -> list[TradeRow]:
         """Return an account's last fills, the newest first."""
-        where = (
-            "trade_id IN (SELECT * FROM (SELECT trade_id FROM trades WHERE taker_id = ?1 ORDER BY trade_id DESC LIMIT ?2)"
-            " UNION SELECT * FROM (SELECT trade_id FROM trades WHERE maker_id = ?1 ORDER BY trade_id DESC LIMIT ?2))"
-            " ORDER BY trade_id DESC LIMIT ?2"
+        one = "" if instrument_id is None else "AND instrument_id = ?3 "
+        sides = " UNION ".join(
+            f"SELECT * FROM (SELECT trade_id FROM trades WHERE {side} = ?1 {one}ORDER BY trade_id DESC LIMIT ?2)"  # noqa: S608
+            for side in ("taker_id", "maker_id")
         )
-        return self._select(TradeRow, "trades", where, (account_id, count))
+        arguments = (account_id, count) if instrument_id is None else (account_id, count, instrument_id)
+        return self._select(TradeRow, "trades", f"trade_id IN ({sides}) ORDER BY trade_id DESC LIMIT ?2", arguments)
 
     def list_order_trades(self, order_id: int, account_id: int, count: int) -> list[TradeRow]:
         """Return the fills of one of an account's orders, the newest first."""

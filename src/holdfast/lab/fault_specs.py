@@ -29,8 +29,12 @@ class FaultSpecError(ValueError):
 
 
 def describe_kinds(kinds: Collection[str] = REPLAY_KINDS) -> str:
-    """Return every kind with its keys, on one line."""
-    return "; ".join(f"{kind}:{','.join(f'{key}=' for key in KINDS[kind])}" for kind in kinds)
+    """Return every kind with its keys, on one line; those that may be left out stand in brackets."""
+    described = []
+    for kind in kinds:
+        keys = [f"{key}=" for key in KINDS[kind]] + [f"[{key}=]" for key in OPTIONAL_KEYS.get(kind, ())]
+        described.append(f"{kind}:{','.join(keys)}")
+    return "; ".join(described)
 
 
 def parse_fault(

@@ -23,8 +23,9 @@ from holdfast.node.application import (
     SnapshotInfo,
     TxResult,
 )
+from holdfast.node.jobs import Jobs
 from holdfast.node.ports import Disk
-from holdfast.node.snapshots import Restoring, Snapshots, index_state, read_offer
+from holdfast.node.snapshots import FORMAT, Restoring, index_state, read_offer
 from holdfast.node.store import StateStore, StoreError
 from holdfast.primitives import codec, pricing
 from holdfast.primitives.check import ensure
@@ -56,18 +57,32 @@ class ExchangeApplication:
     """One validator's exchange."""
 
     def __init__(
-        self, disk: Disk, report_source: ReportSource, *, snapshot_every: int = SNAPSHOT_EVERY, rebuilds: bool = True
+        self,
+        disk: Disk,
+        report_source: ReportSource,
+        *,
+        snapshot_every: int = SNAPSHOT_EVERY,
+        snapshot_offset: int = 0,
+        keep_blocks: int = 0,
+        jobs: Jobs | None = None,
+        rebuilds: bool = True,
     ) -> None:
         """Open what the disk holds, or start empty.
 
-        Raises StoreError for a damaged store, BrokenInvariantError where this build's pricing has other bits.
+        A snapshot is written at every `snapshot_every`-th height, `snapshot_offset` heights earlier, so that validators
+        of one machine take turns; `jobs` writes it, at once where none is given. The engine is asked to keep that many
+        last blocks, all where `keep_blocks` is 0.
+        Raises StoreError for a damaged store, VersionError for another program's, BrokenInvariantError where this
+        build's pricing has other bits.
         """
         pricing.check_golden()
-        self._store = StateStore(disk)
+        self._disk = disk
+        self._store = StateStore(disk, jobs)
         self._report_source = report_source
         self._snapshot_every = snapshot_every
+        self._snapshot_offset = snapshot_offset
+        self._keep_blocks = keep_blocks
         self._rebuilds = rebuilds
-        self._snapshots = Snapshots()
         self._restoring: Restoring | None = None
         self._lock = RLock()
         self._pending: dict[bytes, Applied] = {}
@@ -142,19 +157,25 @@ class ExchangeApplication:
         """Keep, durably and in one step, what the last finalize_block computed."""
         ensure(self._finalized is not None, "a commit follows its finalize")
         request, applied = self._finalized  # type: ignore[misc]
+        changes = applied.sealed.changes
+        if self._store.is_empty:
+            rows: dict[bytes, bytes | None] = {**dict(self.state.export()), **dict(changes)}
+            changes = tuple(sorted(rows.items()))
+        self._store.save_block(request.height, applied.app_hash, changes)
         with self._lock:
             self.state.commit(applied.sealed)
             self.height = request.height
-        if self._store.needs_base():
-            self._store.save_base(self.height, self.state.root, tuple(self.state.export()))
-        else:
-            self._store.save_block(self.height, self.state.root, applied.sealed.changes)
-        if self.height % self._snapshot_every == 0:
-            self._snapshots.take(self.height, self.state.export())
+        if (self.height + self._snapshot_offset) % self._snapshot_every == 0:
+            self._store.start_snapshot(self.height, self.state.root, self.state.export_later())
+        self._store.settle()
         self.last_applied = applied
         self._finalized = None
         self._pending = {}
-        return CommitResponse(0)
+        return CommitResponse(self._retain_height())
+
+    def close(self) -> None:
+        """End what runs beside the blocks; the application is not used after it."""
+        self._store.close()
 
     def query(self, path: str, data: bytes) -> QueryResponse:
         """Answer from the committed state: `row` takes a key's bytes, and gives its value and proof."""
@@ -172,15 +193,18 @@ class ExchangeApplication:
 
     def list_snapshots(self) -> tuple[SnapshotInfo, ...]:
         """Return the snapshots that peers may ask for."""
-        return self._snapshots.list()
+        return self._store.list_snapshots()
 
     def load_snapshot_chunk(self, height: int, format: int, chunk: int) -> bytes:
         """Return one chunk, empty where it does not exist."""
-        return self._snapshots.load(height, format, chunk)
+        return self._store.load_chunk(height, chunk) if format == FORMAT else b""
 
     def offer_snapshot(self, snapshot: SnapshotInfo, app_hash: bytes) -> OfferVerdict:
         """Decide whether to restore from a snapshot of a state with a trusted app hash."""
-        offer = read_offer(snapshot, app_hash)
+        if self._restoring is not None:
+            self._restoring.drop()
+            self._restoring = None
+        offer = read_offer(self._disk, snapshot, app_hash)
         if isinstance(offer, OfferVerdict):
             return offer
         self._restoring = offer
@@ -195,11 +219,12 @@ class ExchangeApplication:
         if verdict != ChunkVerdict.ACCEPT or not restoring.is_complete:
             return verdict
         self._restoring = None
-        state = restoring.build()
-        if state is None:
+        built = restoring.build()
+        if built is None:
             return ChunkVerdict.REJECT_SNAPSHOT
+        state, snapshot = built
+        self._store.adopt(snapshot)
         self._adopt(state, restoring.height)
-        self._store.save_base(self.height, self.state.root, tuple(self.state.export()))
         return ChunkVerdict.ACCEPT
 
     def drop_caches(self) -> None:
@@ -211,6 +236,11 @@ class ExchangeApplication:
         return self.state.copy_rows()
 
     @property
+    def damage(self) -> tuple[str, ...]:
+        """Return what opening found damaged in the store and did without."""
+        return tuple(self._store.damage)
+
+    @property
     def _admit(self) -> admission.Cache:
         ensure(self._admission is not None, "a chain begins before it is used")
         return self._admission  # type: ignore[return-value]
@@ -220,15 +250,24 @@ class ExchangeApplication:
         block = Block(request.height, request.time_ms, request.proposer_index, request.txs, misbehavior)
         return machine.apply_block(self.state, block, self._admit.admit, rebuilds=self._rebuilds)
 
+    def _retain_height(self) -> int:
+        """Return the lowest height to keep: a snapshot is of use only with the blocks from its height on."""
+        if not self._keep_blocks:
+            return 0
+        oldest = self._store.oldest_snapshot or 1
+        return max(0, min(self.height - self._keep_blocks, oldest))
+
     def _open(self) -> None:
         loaded = self._store.load()
         if loaded is None:
             return
         state = State(TABLES)
-        state.load(sorted(loaded.rows.items()))
+        try:
+            state.load(loaded.rows)
+        except Malformed as error:
+            raise StoreError(f"the stored rows of height {loaded.height} are not this version's: {error}") from error
         if state.root != loaded.app_hash:
-            message = f"the stored rows of height {loaded.height} do not have their root"
-            raise StoreError(message)
+            raise StoreError(f"the stored rows of height {loaded.height} do not have their root")
         index_state(state)
         self._adopt(state, loaded.height)
 

@@ -354,6 +354,7 @@ class Replica(Readings):
         if self._is_in_rounds or self._statesync.is_active or not self._permit.is_settled():
             return
         self._is_in_rounds = True
+        self._catchup.is_eager = False
         self._rounds.go()
         self._checkpoints.sign_tip()
         self._release_early()

@@ -48,6 +48,7 @@ class CatchUp:
         self._waiting = 0
         self._number = 0
         self.is_paused = False
+        self.is_eager = True
 
     @property
     def is_behind(self) -> bool:
@@ -86,13 +87,16 @@ class CatchUp:
             self.note(peer, height)
 
     def consider(self) -> None:
-        """Ask for blocks where a peer has more; wait a little where it is one block, which may be under way."""
+        """Ask for blocks where a peer has more; wait a little where it is one block, which may be under way.
+
+        Who takes no part in the rounds yet is eager: no block is under way to it.
+        """
         if self.is_paused or self._request is not None:
             return
         ahead = [peer for peer in self._peers.values() if peer.height > self._chain.tip.height]
         if not ahead or self._waiting:
             return
-        if max(peer.height for peer in ahead) == self._chain.tip.height + 1:
+        if max(peer.height for peer in ahead) == self._chain.tip.height + 1 and not self.is_eager:
             self._number += 1
             self._waiting = self._number
             self._env.set_timer("catchup", self._env.config.catchup_grace_ms, self._number)

@@ -132,8 +132,8 @@ class Checkpoints:
         self._add(self._own)
 
     def repeat(self) -> None:
-        """Tell the own word for the tip again while it has no certificate."""
-        if self._own is not None and self._own.height not in self._certificates:
+        """Tell the own last word again: the height in progress takes long, and somebody may have missed it."""
+        if self._own is not None:
             self._env.network.broadcast(encode_message(self._own))
 
     def tell(self, peer: int) -> None:

@@ -7,15 +7,16 @@ certificates and the votes that peers repeat to it show whether its disk is olde
 
 A disk that holds no settled height belongs to a chain that has not begun, or it was lost, or it was restored from a
 backup (which removes the file); then earlier signatures of this key may be about, and signing again could be
-equivocation. Nobody past genesis: it signs from height 1. Otherwise it leaves out the height in progress and the one
+equivocation. Nobody past genesis: it signs from height 1. Otherwise it leaves out the height in progress and the two
 above it, and signs from the next. The answer is made durable.
 
 Level means: above every height that a third of power announces, and above what any peer announces that has kept its
 word. Why both: one liar can neither silence a validator for ever nor make it sign too early, and one straggler among
 few peers cannot hide how far the chain is.
 
-Why two heights: who signed at a height had seen two thirds decide the one before, so at least one of the peers that
-speak now has committed the height before that.
+Why three heights: who signed at a height had seen two thirds decide the one before, so at least one of the peers that
+speak now has committed the height before that; which leaves two. In the third a second instance is heard before this
+one speaks.
 """
 
 from typing import Final
@@ -26,7 +27,7 @@ from holdfast.node.replica_chain import Chain
 from holdfast.node.replica_env import Environment, HaltError
 
 FILE: Final = "sign-from"
-_HEIGHTS_LEFT_OUT: Final = 2
+_HEIGHTS_LEFT_OUT: Final = 3
 
 
 class SigningPermit:
@@ -55,15 +56,14 @@ class SigningPermit:
         """Tell whether this replica may sign at a height."""
         return self._has_listened and height >= self._sign_from
 
-    def is_level(self) -> bool:
-        """Tell whether enough peers have spoken, and none that can be believed is ahead."""
-        tip_height = self._chain.tip.height
-        heard = self._catchup.has_heard_quorum()
-        return heard and tip_height >= max(self._catchup.backed_height(), self._catchup.announced_height())
+    def is_above_others(self, height: int) -> bool:
+        """Tell whether enough peers have spoken, and none that can be believed has announced a height."""
+        announced = max(self._catchup.backed_height(), self._catchup.announced_height())
+        return self._catchup.has_heard_quorum() and height > announced
 
     def is_settled(self) -> bool:
         """Tell whether the first height to sign is known, settling it where that is possible by now."""
-        if not self._has_listened and self.is_level():
+        if not self._has_listened and self.is_above_others(self._chain.tip.height + 1):
             if not self._sign_from:
                 self._settle()
             self._has_listened = True

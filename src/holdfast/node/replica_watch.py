@@ -3,8 +3,8 @@
 Every vote, proposal and checkpoint under the own key that comes in is compared with the own sign log. One that this
 replica has not signed means one of two things. Where it may sign, its log is whole: then another instance runs with
 this key, and it halts before it signs on beside it. Where it may not sign yet, its disk may be older than what it once
-signed: then the permit hears of the height and lets it sign above only. But signatures of three heights in progress are
-no memory of one's own: then it halts, too.
+signed: then the permit hears of the height and lets it sign above only. But a former self ends in one height: new
+signatures of two heights in progress are another's, and it halts, too.
 
 A forgery costs one verification and nothing else.
 """
@@ -27,8 +27,7 @@ from holdfast.node.replica_wire import BlockResponse, CommitNotice, Message, Pro
 from holdfast.node.wal import Signed
 from holdfast.primitives.crypto import verify
 
-# A replica that forgot what it signed can have signed the height in progress and the one above it, no further.
-_SIGHTINGS_MAX: Final = 2
+_SIGHTINGS_MAX: Final = 1
 _VOTES_A_MESSAGE_MAX: Final = 8
 
 
@@ -67,25 +66,23 @@ class KeyWatch:
             return
         match message:
             case Vote():
-                self._look_at_votes((message,), is_live=True)
+                self._look_at_votes((message,), decided=0)
             case ProposalMessage():
                 self._look_at_proposal(message.proposal)
-                self._look_at_votes(message.polka, is_live=True)
-            case CommitNotice():
-                self._look_at_votes(message.votes, is_live=True)
-            case BlockResponse():
-                self._look_at_votes(message.votes, is_live=False)
+                self._look_at_votes(message.polka, decided=0)
+            case CommitNotice() | BlockResponse():
+                self._look_at_votes(message.votes, decided=message.height)
             case Checkpoint():
                 self._look_at_checkpoint(message)
             case _:
                 pass
 
-    def _look_at_votes(self, votes: tuple[Vote, ...], *, is_live: bool) -> None:
+    def _look_at_votes(self, votes: tuple[Vote, ...], *, decided: int) -> None:
         own = [vote for vote in votes if vote.validator_index == self._env.index]
         for vote in own[:_VOTES_A_MESSAGE_MAX]:
             signed = self._memory.signed_at(vote.height)
             if self._is_judged(vote.height, signed) and (signed is None or bare(vote) not in map(bare, signed.votes)):
-                self._judge(vote.height, vote_sign_bytes(self._env.domains, vote), vote.signature, is_live=is_live)
+                self._judge(vote.height, vote_sign_bytes(self._env.domains, vote), vote.signature, decided=decided)
 
     def _look_at_proposal(self, proposal: Proposal) -> None:
         if proposal.proposer_index != self._env.index:
@@ -93,7 +90,7 @@ class KeyWatch:
         signed = self._memory.signed_at(proposal.height)
         if self._is_judged(proposal.height, signed) and (signed is None or proposal not in signed.proposals):
             message = proposal_sign_bytes(self._env.domains, proposal)
-            self._judge(proposal.height, message, proposal.signature, is_live=True)
+            self._judge(proposal.height, message, proposal.signature, decided=0)
 
     def _look_at_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Look at a checkpoint of a state that is not here: that of the own chain is the same from whoever signs it."""
@@ -105,17 +102,18 @@ class KeyWatch:
             return
         message = checkpoint_sign_bytes(self._env.domains, height, checkpoint.time_ms, checkpoint.app_hash)
         # Who signs the state after a height goes on to vote at the next.
-        self._judge(height + 1, message, checkpoint.signature, is_live=False)
+        self._judge(height + 1, message, checkpoint.signature, decided=height + 1)
 
     def _is_judged(self, height: int, signed: Signed | None) -> bool:
         """Tell whether an own signature of a height must be in the log, or else says something."""
         return signed is not None or height > self._memory.height
 
-    def _judge(self, height: int, message: bytes, signature: bytes, *, is_live: bool) -> None:
+    def _judge(self, height: int, message: bytes, signature: bytes, *, decided: int) -> None:
+        """Judge an own signature that is not in the log; `decided` is how far its bearer says that the chain is."""
         if not verify(self._env.signer.public_key, message, signature):
             return
         self._env.count("own_key_signed_elsewhere", height=height)
-        if is_live and height == self._memory.height and self._permit.is_level():
+        if height > decided and self._permit.is_above_others(height):
             self._sightings.add(height)
         if self._permit.may_sign(height) or len(self._sightings) > _SIGHTINGS_MAX:
             raise ForeignSignatureError(

@@ -1,44 +1,55 @@
-"""The application's store: one durable record a block, and now and then the whole state in its place.
+"""The application's store: a snapshot of the state, and a log of what each block since has changed.
 
-Every record carries its length and two checksums, of the length and of the body. What is torn at the end of the log was
-never acknowledged and is cut off when the store opens; anything else that does not check is reported, never used.
+    snapshot-H     every row at height H (`node/snapshots.py`); two are kept
+    state-log-H    the blocks after height H, up to the next log: rows, height and app hash, one framed record a block
+
+A block is committed by one append and one sync. Nothing else is written while a block waits: a snapshot is a job
+(`node/jobs.py`), and what it makes superfluous is deleted afterwards.
+
+Opening takes the newest snapshot that checks and every log behind it, up to the first record that is torn, damaged or
+missing; the block log has the blocks from there on, and replaying them gives the same rows under the same roots.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from holdfast.node.application import SnapshotInfo
+from holdfast.node.frames import DamagedFileError, frame, read_frames, read_prefix
+from holdfast.node.jobs import InlineJobs, Jobs
 from holdfast.node.ports import Disk
+from holdfast.node.snapshots import PREFIX as SNAPSHOT_PREFIX
+from holdfast.node.snapshots import SnapshotFile, SnapshotWriter, file_name, open_snapshot, write_steps
+from holdfast.node.version import check_version
 from holdfast.primitives import codec
 from holdfast.primitives.codec import Record
-from holdfast.primitives.crypto import sha256
+from holdfast.primitives.reject import Malformed
 
-BASE_FILE: Final = "state-base"
-LOG_FILE: Final = "state-log"
-BASE_EVERY: Final = 64
-_LENGTH_BYTES: Final = 4
-_LENGTH_CHECK_BYTES: Final = 4
-_BODY_CHECK_BYTES: Final = 8
-_HEAD_BYTES: Final = _LENGTH_BYTES + _LENGTH_CHECK_BYTES + _BODY_CHECK_BYTES
+LOG_PREFIX: Final = "state-log-"
+SNAPSHOTS_KEPT: Final = 2
+_DELETED_A_BLOCK: Final = 2
 _BYTES_MAX: Final = 2**31
+
+Change = tuple[bytes, bytes | None]
 
 
 class StoreError(Exception):
-    """The store holds something that it did not write."""
+    """The store holds nothing that it could go on from: what it has does not check."""
 
 
 class Saved(Record):
-    """The rows that one block changed (no value: removed), or the whole state."""
+    """The rows that one block changed; no value: removed."""
 
     height: int
     app_hash: bytes
-    rows: tuple[tuple[bytes, bytes | None], ...]
+    rows: tuple[Change, ...]
 
 
 class Loaded(NamedTuple):
-    """What a store gives back: the last height, its root, and every row."""
+    """What a store gives back: the last height, its root, and every row in the order of the keys."""
 
     height: int
     app_hash: bytes
-    rows: dict[bytes, bytes]
+    rows: list[tuple[bytes, bytes]]
 
 
 _DECODER: Final = codec.Decoder(Saved, max_bytes=_BYTES_MAX, max_depth=4, max_items=2**31)
@@ -47,88 +58,204 @@ _DECODER: Final = codec.Decoder(Saved, max_bytes=_BYTES_MAX, max_depth=4, max_it
 class StateStore:
     """Keeps the committed state on a disk."""
 
-    def __init__(self, disk: Disk) -> None:
-        """Use a disk, which may hold an earlier state."""
+    def __init__(self, disk: Disk, jobs: Jobs | None = None) -> None:
+        """Use a disk, which may hold an earlier state; `load` reads it."""
         self._disk = disk
-        self._since_base = 0
+        self._jobs = jobs or InlineJobs()
+        self._snapshots: dict[int, SnapshotFile] = {}
+        self._logs: list[int] = []
+        self._starts_log = True
+        self._height = 0
+        self._written: SnapshotFile | None = None
+        # What `load` found damaged and did without.
+        self.damage: list[str] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nothing is committed here."""
+        return self._height == 0
+
+    # Opening
 
     def load(self) -> Loaded | None:
         """Return the last committed state, or None where nothing was ever committed.
 
-        Raises StoreError for damage.
+        Refuses: VersionError, for the files of another program; StoreError, where no state can be made of the files.
         """
-        base = self._disk.read(BASE_FILE)
-        if not base:
-            return None
-        saved, whole = _read_records(base, BASE_FILE)
-        if len(saved) != 1 or whole != len(base):
-            raise _damage(BASE_FILE, whole)
-        rows = {key: value for key, value in saved[0].rows if value is not None}
-        height, app_hash = saved[0].height, saved[0].app_hash
-        log = self._disk.read(LOG_FILE)
-        records, whole = _read_records(log, LOG_FILE)
-        if whole < len(log):
-            # What is appended next must follow a whole record.
-            self._disk.replace(LOG_FILE, log[:whole])
-        # A crash between a new base and the removal of its log leaves records that the base already holds.
-        for record in records:
-            if record.height <= height:
+        check_version(self._disk)
+        names = self._disk.names()
+        heights = _numbers(names, SNAPSHOT_PREFIX)
+        self._logs = _numbers(names, LOG_PREFIX)
+        self._snapshots = {}
+        loaded: Loaded | None = None
+        for height in reversed(heights):
+            snapshot = open_snapshot(self._disk, height)
+            if snapshot is None:
                 continue
-            if record.height != height + 1:
-                raise _damage(LOG_FILE, 0)
-            for key, value in record.rows:
-                if value is None:
-                    rows.pop(key, None)
-                else:
-                    rows[key] = value
-            height, app_hash = record.height, record.app_hash
-            self._since_base += 1
+            self._snapshots[height] = snapshot
+            loaded = loaded or self._load_from(snapshot)
+        if loaded is None and 0 in self._logs:
+            loaded = self._follow(0, b"", [])
+        found = loaded if loaded is not None and loaded.height > 0 else None
+        if found is None and any(self._logs):
+            raise StoreError(
+                f"no snapshot checks ({'; '.join(self.damage) or 'none is whole'});"
+                " restore a backup, or delete the store and let it resync from its peers"
+            )
+        self._sweep(0 if found is None else found.height, heights)
+        return found
+
+    def _load_from(self, snapshot: SnapshotFile) -> Loaded | None:
+        rows = snapshot.rows()
+        if rows is None:
+            self.damage.append(f"{file_name(snapshot.height)}: a chunk does not check")
+            del self._snapshots[snapshot.height]
+            return None
+        return self._follow(snapshot.height, snapshot.app_hash, rows)
+
+    def _follow(self, height: int, app_hash: bytes, rows: list[tuple[bytes, bytes]]) -> Loaded:
+        """Apply the logs to the rows of a height, as far as they lead."""
+        changed: dict[bytes, bytes | None] = {}
+        self._starts_log = True
+        for place, start in enumerate(self._logs):
+            if start > height or (place + 1 < len(self._logs) and self._logs[place + 1] <= height):
+                continue
+            records, is_whole = self._read_log(start)
+            for record in records:
+                if record.height == height + 1:
+                    changed.update(record.rows)
+                    height, app_hash = record.height, record.app_hash
+                elif record.height > height:
+                    is_whole = False
+                    break
+            self._starts_log = not is_whole
+        if changed:
+            kept = dict(rows)
+            for key in changed:
+                kept.pop(key, None)
+            kept.update((key, value) for key, value in changed.items() if value is not None)
+            rows = sorted(kept.items())
         return Loaded(height, app_hash, rows)
 
-    def needs_base(self) -> bool:
-        """Return whether the next save should be of the whole state."""
-        return self._since_base == 0 or self._since_base >= BASE_EVERY
+    def _read_log(self, start: int) -> tuple[list[Saved], bool]:
+        """Return a log's whole records, and whether they are all that it holds."""
+        name = _log_name(start)
+        data = self._disk.read(name)
+        frames = read_prefix(data)
+        try:
+            read_frames(name, data)
+        except DamagedFileError as error:
+            self.damage.append(str(error))
+        try:
+            records = [_DECODER.decode(payload) for payload in frames.payloads]
+        except Malformed as error:
+            raise StoreError(f"{name}: a record is not what this version writes: {error}") from error
+        # A process that was killed may have left records that no sync had covered.
+        self._disk.sync(name)
+        return records, frames.sound_bytes == len(data)
 
-    def save_block(self, height: int, app_hash: bytes, changes: tuple[tuple[bytes, bytes | None], ...]) -> None:
-        """Make one block's changes durable."""
-        self._disk.append(LOG_FILE, _frame(Saved(height, app_hash, changes)))
-        self._disk.sync(LOG_FILE)
-        self._since_base += 1
+    def _sweep(self, height: int, heights: list[int]) -> None:
+        """Delete what lies beyond the height that was reached, and snapshots that never were finished."""
+        for each in heights:
+            if each not in self._snapshots or each > height:
+                self._disk.delete(file_name(each))
+                self._snapshots.pop(each, None)
+        for start in [start for start in self._logs if start > height]:
+            self._disk.delete(_log_name(start))
+            self._logs.remove(start)
+        self._starts_log = self._starts_log or height == 0
+        self._height = height
 
-    def save_base(self, height: int, app_hash: bytes, rows: tuple[tuple[bytes, bytes | None], ...]) -> None:
-        """Put the whole state in the place of all that came before."""
-        self._disk.replace(BASE_FILE, _frame(Saved(height, app_hash, rows)))
-        self._disk.delete(LOG_FILE)
-        self._since_base = 1
+    # Committing
+
+    def save_block(self, height: int, app_hash: bytes, changes: tuple[Change, ...]) -> None:
+        """Make one block's changes durable; the first block's are all rows."""
+        if self._starts_log:
+            self._disk.delete(_log_name(height - 1))
+            self._logs = [*(start for start in self._logs if start < height - 1), height - 1]
+            self._starts_log = False
+        name = _log_name(self._logs[-1])
+        self._disk.append(name, frame(codec.encode(Saved(height, app_hash, changes))))
+        self._disk.sync(name)
+        self._height = height
+
+    def start_snapshot(self, height: int, app_hash: bytes, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Begin to write the state of the last height down, unless the one before is not finished yet.
+
+        `rows` must stay as they are however long it takes.
+        """
+        if self._jobs.is_busy or self._written is not None or height in self._snapshots:
+            return
+        self._starts_log = True
+        self._jobs.start(self._write_snapshot(height, app_hash, rows))
+
+    def settle(self) -> None:
+        """Take over a snapshot that is finished, and delete a few files that it makes superfluous.
+
+        Refuses: what the job has run into, such as DiskError.
+        """
+        self._jobs.check()
+        written, self._written = self._written, None
+        if written is not None:
+            self._snapshots[written.height] = written
+        for name in self._superfluous()[:_DELETED_A_BLOCK]:
+            self._disk.delete(name)
+
+    def adopt(self, snapshot: SnapshotFile) -> None:
+        """Go on from a snapshot that came from elsewhere; everything else is deleted."""
+        for height in self._snapshots:
+            if height != snapshot.height:
+                self._disk.delete(file_name(height))
+        for start in self._logs:
+            self._disk.delete(_log_name(start))
+        self._snapshots = {snapshot.height: snapshot}
+        self._logs = []
+        self._starts_log = True
+        self._height = snapshot.height
+
+    def close(self) -> None:
+        """Leave a snapshot that is under way unfinished."""
+        self._jobs.close()
+
+    # Snapshots
+
+    def list_snapshots(self) -> tuple[SnapshotInfo, ...]:
+        """Return what peers may ask for, newest last."""
+        return tuple(self._snapshots[height].info for height in sorted(self._snapshots))
+
+    def load_chunk(self, height: int, chunk: int) -> bytes:
+        """Return one chunk, empty where it does not exist or does not check."""
+        snapshot = self._snapshots.get(height)
+        return b"" if snapshot is None else snapshot.chunk(chunk)
+
+    @property
+    def oldest_snapshot(self) -> int:
+        """Return the height of the oldest snapshot, 0 where there is none."""
+        return min(self._snapshots, default=0)
+
+    def _write_snapshot(self, height: int, app_hash: bytes, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[None]:
+        writer = SnapshotWriter(self._disk, height)
+        yield from write_steps(writer, rows)
+        self._written = writer.finish(app_hash)
+
+    def _superfluous(self) -> list[str]:
+        """Forget what the kept snapshots make superfluous, as much as is deleted with one block; return its names."""
+        if len(self._snapshots) < SNAPSHOTS_KEPT:
+            return []
+        names: list[str] = []
+        kept = sorted(self._snapshots)[-SNAPSHOTS_KEPT:]
+        for height in [height for height in sorted(self._snapshots) if height < kept[0]]:
+            if len(names) < _DELETED_A_BLOCK:
+                del self._snapshots[height]
+                names.append(file_name(height))
+        while len(names) < _DELETED_A_BLOCK and len(self._logs) > 1 and self._logs[1] <= kept[0]:
+            names.append(_log_name(self._logs.pop(0)))
+        return names
 
 
-def _frame(saved: Saved) -> bytes:
-    body = codec.encode(saved)
-    length = len(body).to_bytes(_LENGTH_BYTES, "big")
-    return length + sha256(length)[:_LENGTH_CHECK_BYTES] + sha256(body)[:_BODY_CHECK_BYTES] + body
+def _log_name(start: int) -> str:
+    return f"{LOG_PREFIX}{start:016d}"
 
 
-def _read_records(data: bytes, name: str) -> tuple[list[Saved], int]:
-    """Return the whole records at the start of a file, and where they end; what follows is the torn end of a write."""
-    records: list[Saved] = []
-    start = 0
-    while len(data) - start >= _HEAD_BYTES and any(data[start : start + _HEAD_BYTES]):
-        head = data[start : start + _HEAD_BYTES]
-        length = head[:_LENGTH_BYTES]
-        if sha256(length)[:_LENGTH_CHECK_BYTES] != head[_LENGTH_BYTES:-_BODY_CHECK_BYTES]:
-            raise _damage(name, start)
-        end = start + _HEAD_BYTES + int.from_bytes(length, "big")
-        body = data[start + _HEAD_BYTES : end]
-        if end > len(data):
-            break
-        if sha256(body)[:_BODY_CHECK_BYTES] != head[-_BODY_CHECK_BYTES:]:
-            if end == len(data):
-                break
-            raise _damage(name, start)
-        records.append(_DECODER.decode(body))
-        start = end
-    return records, start
-
-
-def _damage(name: str, start: int) -> StoreError:
-    return StoreError(f"{name}: damaged at byte {start}; restore a backup, or delete the store and let peers resync it")
+def _numbers(names: list[str], prefix: str) -> list[int]:
+    return sorted(int(name.removeprefix(prefix)) for name in names if name.startswith(prefix))

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, starmap
 from operator import ge
 from typing import Any, NamedTuple
 
@@ -108,9 +109,16 @@ class State:
         """Yield every row of the root as bytes, in the order of the keys' bytes."""
         for tag in sorted(self._by_tag):
             table = self._by_tag[tag]
-            rows = self._rows[table]
-            for key in rows.ordered:
-                yield table.encode_key(key), table.encode_value(rows.by_key[key])
+            yield from _encode_rows(table, self._rows[table].ordered, self._rows[table].by_key)
+
+    def export_later(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield what `export` would yield now, however the state moves on meanwhile: keys and values are copied first.
+
+        Why: copying references is cheap; encoding every row is not, and may be done in another thread.
+        """
+        tables = [self._by_tag[tag] for tag in sorted(self._by_tag)]
+        copies = [(table, list(self._rows[table].ordered), dict(self._rows[table].by_key)) for table in tables]
+        return chain.from_iterable(starmap(_encode_rows, copies))
 
     def copy_rows(self) -> tuple[dict[Any, Any], ...]:
         """Return the rows of the root, table by table, in dicts of their own; values are immutable and shared."""
@@ -138,3 +146,9 @@ class State:
             raise Malformed(message)
         self._tree.apply(self._tree.plan(entries))
         self._reader = None
+
+
+def _encode_rows(table: AnyTable, keys: list[Any], values: dict[Any, Any]) -> Iterator[tuple[bytes, bytes]]:
+    encode_key, encode_value = table.encode_key, table.encode_value
+    for key in keys:
+        yield encode_key(key), encode_value(values[key])

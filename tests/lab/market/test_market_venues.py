@@ -74,14 +74,13 @@ def test_venues__lie_and_silence__are_one_venues_own_and_end() -> None:
 def test_volatility_model__four_observations_a_second__ends_where_one_a_minute_does() -> None:
     venues = MarketVenues(PricePath(5, START_MS), 5)
     quick, slow = VolModel("BTC", 5, 0), VolModel("BTC", 5, 0)
-    for index in range(2 * HOUR_MS // 250):
-        now_ms = START_MS + index * 250
-        if index % 8 == 0 or index % 240 == 0:
-            found = sample(venues.quotes("BTC", now_ms))
-            assert found is not None
-        quick.observe(found.price_e8, now_ms)
-        if index % 240 == 0:
-            slow.observe(found.price_e8, now_ms)
+    for step in range(2 * HOUR_MS // 2_000):
+        found = sample(venues.quotes("BTC", START_MS + step * 2_000))
+        assert found is not None
+        for quarter in range(8):
+            quick.observe(found.price_e8, START_MS + step * 2_000 + quarter * 250)
+        if step % 30 == 0:
+            slow.observe(found.price_e8, START_MS + step * 2_000)
     expiry_ms = START_MS + 26 * HOUR_MS
     quoted = [model.quote(START_MS + 2 * HOUR_MS, [expiry_ms]) for model in (quick, slow)]
     thetas = [quote.slices[0][2] for quote in quoted if quote is not None]

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from holdfast.node import admission, store
 from holdfast.node.exchange import ExchangeApplication
-from holdfast.node.snapshots import Snapshots
 from holdfast.primitives import crypto
 from holdfast.primitives.check import ensure
 from holdfast.protocol import invariants, machine
@@ -48,8 +47,8 @@ STAGES: Final = (
     Stage("receipts", machine, "encode_receipt"),
     Stage("commit", State, "commit"),
     Stage("store", store.StateStore, "save_block"),
-    Stage("store", store.StateStore, "save_base"),
-    Stage("store", Snapshots, "take"),
+    Stage("store", store.StateStore, "start_snapshot"),
+    Stage("store", store.StateStore, "settle"),
 )
 
 

@@ -59,7 +59,7 @@ class Devnet:
         self.controls = Controls(
             self.cluster, self.plan, target, custodian, self.market.venue_names, self.market.price_of
         )
-        self.drive = Drive(self.cluster, Traders(about.seed, nonces, custodian), log, time.monotonic)
+        self.drive = Drive(self.cluster, Traders(about.seed, nonces), log, time.monotonic)
 
     def start(self) -> None:
         """Bring everything up."""

@@ -6,7 +6,6 @@ an account that uses half of its equity for margin only reduces. Delta is evened
 around for fees.
 """
 
-from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from holdfast.lab.agents.agent import BUY, SELL
@@ -73,7 +72,7 @@ class LiveMaker(Maker):
         super().__init__(seed, account.account_id - FIRST_USER_ACCOUNT, rank)
         self.key = account.key
         self.deposits = account.deposits
-        self.peers: Sequence[int] = ()
+        self.peers: tuple[int, ...] = ()
 
     def decide(self, market: Market) -> list[Command]:
         """Keep the quotes of every underlying, and now and then even the delta out."""

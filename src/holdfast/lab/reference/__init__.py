@@ -12,8 +12,8 @@ incremental sums, indices, caches or tree is a difference here.
 - the defaults in the `params` records, which `docs/parameters.md` is tested against;
 - `primitives.crypto`: SHA-256 of transactions and genesis, ZIP-215 verification, and which keys are acceptable;
 - the last digit of a price. Marks, Greeks and scenario rows are computed here from the formulas with `math`; they may
-  differ from the pricing kernel's integers by one unit of rounding, and then the kernel's integer is taken. The kernel's
-  bits are pinned by a golden hash. A difference of more than a unit is an error, named by instrument and scenario.
+  differ from the pricing kernel's integers by one unit of rounding, and then the kernel's integer is taken. The bits of
+  the kernel are pinned by a golden hash. A difference of more than a unit is an error that names instrument and row.
 
 It imports no handlers, rules or machine of the protocol; an import contract and a test hold it to that. A command, a
 table or a field that it does not know raises `NotCoveredError`, which says "not covered" and what.

@@ -155,9 +155,7 @@ def _check_amount(asset_id: int, amount: int) -> None:
 
 def _coins(world: World, valuation: Valuation | None, account_id: int) -> int:
     """Return what all coins of an account count for."""
-    return sum(
-        margin.coin_value(world, valuation, asset_id, world.balance(account_id, asset_id)) for asset_id in COINS
-    )
+    return sum(margin.coin_value(world, valuation, asset_id, world.balance(account_id, asset_id)) for asset_id in COINS)
 
 
 def _note(world: World, valuation: Valuation | None, account_id: int, command: Deposit, coins_before: int) -> None:

@@ -1,6 +1,6 @@
 """The reference exchange: genesis, then block after block, phase by phase."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from holdfast.lab.reference import (
@@ -8,8 +8,8 @@ from holdfast.lab.reference import (
     auction,
     averages,
     fields,
-    listing,
     liquidation,
+    listing,
     margin,
     oracle,
     orders,
@@ -84,10 +84,24 @@ class ReferenceExchange:
     def __init__(self, genesis_bytes: bytes) -> None:
         """Build the first state. Raises NotCoveredError for what this engine has no rule for."""
         fields.check_known()
-        self.world = World()
-        build(self.world, genesis_bytes)
-        self.world.events = []
-        chain = self.world.chain[0]
+        world = World()
+        build(world, genesis_bytes)
+        self._adopt(world)
+
+    @classmethod
+    def resume(cls, rows: Iterable[tuple[bytes, bytes]]) -> "ReferenceExchange":
+        """Begin at a state that is given, row by row."""
+        fields.check_known()
+        engine = cls.__new__(cls)
+        world = World()
+        world.load(rows)
+        engine._adopt(world)  # noqa: SLF001 -- its own
+        return engine
+
+    def _adopt(self, world: World) -> None:
+        world.events = []
+        self.world = world
+        chain = world.chain[0]
         domain = Domain("command", COMMAND_VERSION, chain.chain_id, chain.genesis_hash)
         self._domain = crypto.sha256(MAGIC + codec.encode(domain))
         self._valuation: Valuation | None = None

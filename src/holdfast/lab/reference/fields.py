@@ -35,8 +35,7 @@ KNOWN: Final[dict[type[Record], str]] = {
     OracleParams: "feeds sources_min report_age_ms_max velocity_floor_ppm velocity_sigmas confirm_ms confirm_blocks "
     "agree_floor_ppm suspect_ms suspect_blocks degraded_blocks stale_ms stale_blocks variance_tau_ms "
     "variance_start_e18 variance_max_e18",
-    SettlementParams: "minutes_min slide_minutes_max delivery_ppm delivery_cap_ppm insurance_share_ppm "
-    "steps_per_block",
+    SettlementParams: "minutes_min slide_minutes_max delivery_ppm delivery_cap_ppm insurance_share_ppm steps_per_block",
     ScenarioGrid: "spot_ppm vol_ppm rho_shift_ppm dampen_ppm",
     TradingParams: "maker_ppm taker_ppm option_cap_ppm insurance_share_ppm market_band_ppm market_premium_ppm "
     "market_floor_ppm min_notional_atoms protection_window_ms_max",

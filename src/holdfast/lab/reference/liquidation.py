@@ -59,9 +59,7 @@ def sweep(world: World, valuation: Valuation | None) -> None:
     enqueue(world, valuation)
 
 
-def _advance(
-    world: World, valuation: Valuation, account_id: int, liquidation: Liquidation, *, may_end: bool
-) -> None:
+def _advance(world: World, valuation: Valuation, account_id: int, liquidation: Liquidation, *, may_end: bool) -> None:
     """Move an auction's clock; at its end the backstop takes its part and the rest is closed."""
     if not auction.is_clock_running(world, valuation, account_id):
         return

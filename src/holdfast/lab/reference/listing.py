@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from math import ceil, floor
 from fractions import Fraction
+from math import ceil, floor
 from typing import Final
 
 from msgspec.structs import replace
@@ -75,9 +75,7 @@ def _days_from(first: date, tenor: int) -> Iterator[date]:
         day += timedelta(days=1)
 
 
-def _wanted(
-    world: World, underlying: int, expiry_ms: int, tenors: list[int], price_e8: int
-) -> list[tuple[Kind, int]]:
+def _wanted(world: World, underlying: int, expiry_ms: int, tenors: list[int], price_e8: int) -> list[tuple[Kind, int]]:
     """Return what a series lacks: its future unless it is a daily only, then call and put of each strike."""
     mine = [one for one in world.instruments.values() if one.underlying == underlying]
     members = [one for one in mine if one.expiry_ms == expiry_ms]

@@ -1,4 +1,4 @@
-"""What an account is worth and what it must hold, added up from its positions, coins and orders whenever it is asked."""
+"""What an account is worth and must hold, added up from its positions, coins and orders whenever it is asked."""
 
 from typing import Final, NamedTuple
 
@@ -8,7 +8,6 @@ from holdfast.lab.reference.valuation import Line, Valuation
 from holdfast.lab.reference.world import ASSET_ATOMS, BTC, COINS, ETH, USDC, USDT, World
 from holdfast.primitives.reject import Code
 from holdfast.protocol.book.state import FLAG_QUOTE, Order, Side
-from holdfast.protocol.collateral.params import CollateralAsset
 from holdfast.protocol.margin.state import DayStart
 from holdfast.protocol.oracle.state import Status
 
@@ -103,7 +102,9 @@ def look(world: World, valuation: Valuation | None, account_id: int, *, with_ord
             futures[line.underlying] += abs(lots)
         else:
             nets[line.strike] = nets.get(line.strike, 0) + lots
-        stress[line.underlying] = [sum_ + lots * move for sum_, move in zip(stress[line.underlying], line.row, strict=True)]
+        stress[line.underlying] = [
+            sum_ + lots * move for sum_, move in zip(stress[line.underlying], line.row, strict=True)
+        ]
     short = {universe: sum(max(0, -net) for key, net in nets.items() if key[0] == universe) for universe in COINS}
     return Account(
         world.cash(account_id),
@@ -151,7 +152,7 @@ def _order_losses(world: World, line: Line, order: Order) -> list[int]:
 def coin_value(world: World, valuation: Valuation | None, asset_id: int, amount: int) -> int:
     """Return what an amount of a coin counts for: at most the account's cap, then less the haircut."""
     price = 0 if valuation is None else valuation.prices_e8.get(asset_id, 0)
-    asset: CollateralAsset = world.collateral[asset_id]
+    asset = world.collateral[asset_id]
     worth = min(down(amount * price, ASSET_ATOMS[asset_id] * 100), asset.account_cap_usd * 10**6)
     return down(worth * (PPM - asset.haircut_ppm), PPM)
 
@@ -173,11 +174,8 @@ def worst_loss(world: World, stress: Vectors) -> int:
     return max(0, -min(map(total, _JOINT)), -down(min(map(total, _OPPOSED)) * weight, PPM))
 
 
-def charges(
-    world: World, valuation: Valuation | None, account: Account, *, is_initial: bool
-) -> int:
-    """Return the convex charges: net shorts, basis, crowding, and initially the oracle's doubt. A charge a lot is
-    rounded up."""
+def charges(world: World, valuation: Valuation | None, account: Account, *, is_initial: bool) -> int:
+    """Return the convex charges, each rounded up a lot: net shorts, basis, crowding, initially the oracle's doubt."""
     params, total = world.margin_params[0], 0
     short, basis, crowd = (
         (params.short_im_ppm, params.basis_im_ppm, params.concentration_im_ppm)
@@ -246,9 +244,7 @@ def check(world: World, valuation: Valuation | None, account_id: int, was: Befor
     if short <= 0 and debt <= 0:
         return
     refuse_if(short > max(0, was.need.initial - was.need.equity), Code.MARGIN_INITIAL_SHORT)
-    refuse_if(
-        now.maintenance - now.equity > max(0, was.need.maintenance - was.need.equity), Code.MARGIN_INITIAL_SHORT
-    )
+    refuse_if(now.maintenance - now.equity > max(0, was.need.maintenance - was.need.equity), Code.MARGIN_INITIAL_SHORT)
     refuse_if(debt > max(0, -was.cash_and_coins), Code.CASH_SHORT)
 
 

@@ -30,6 +30,10 @@ _ALLOWED: Final = {
 }
 
 
+# A report, and what it says of the feed in question.
+Counted = tuple[ReportView, FeedView]
+
+
 class Quorum(NamedTuple):
     """What a quorum says of one feed."""
 
@@ -55,7 +59,7 @@ def median(entries: Sequence[tuple[int, int]]) -> Fraction:
     return Fraction(lower + upper, 2)
 
 
-def list_counted(params: OracleParams, feed_id: int, reports: Sequence[ReportView]) -> list[tuple[ReportView, FeedView]]:
+def list_counted(params: OracleParams, feed_id: int, reports: Sequence[ReportView]) -> list[Counted]:
     """Return the reports that count for a feed: of enough sources, none too old."""
     return [
         (report, feed)
@@ -94,9 +98,7 @@ def _reported(world: World, before: Feed | None, quorum: Quorum, total: int) -> 
     doubt = before.suspicion
     if doubt is None:
         doubt = Suspicion(quorum.price_e8, now, height, now, height)
-    agrees = _is_within(
-        params, params.agree_floor_ppm, variance, doubt.price_e8, quorum.price_e8, now - doubt.seen_ms
-    )
+    agrees = _is_within(params, params.agree_floor_ppm, variance, doubt.price_e8, quorum.price_e8, now - doubt.seen_ms)
     is_over = now - doubt.began_ms >= params.suspect_ms and height - doubt.began_height >= params.suspect_blocks
     has_stood = now - doubt.seen_ms >= params.confirm_ms and height - doubt.seen_height >= params.confirm_blocks
     if is_over or (before.suspicion is not None and has_stood and agrees):

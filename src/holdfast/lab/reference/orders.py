@@ -57,12 +57,13 @@ def execute(world: World, valuation: Valuation | None, account_id: int, order: P
     order_id = trading.take_number(world)
     place = len(world.events)
     outcome = trading.match(
-        world, valuation, trading.Incoming(order_id, account_id, instrument_id, order.side, limit, order.self_trade), lots
+        world,
+        valuation,
+        trading.Incoming(order_id, account_id, instrument_id, order.side, limit, order.self_trade),
+        lots,
     )
     refuse_if(is_market and outcome.open_lots == lots, Code.NO_LIQUIDITY)
-    refuse_if(
-        outcome.open_lots > 0 and order.time_in_force == TimeInForce.FILL_OR_KILL, Code.FOK_NOT_FILLED
-    )
+    refuse_if(outcome.open_lots > 0 and order.time_in_force == TimeInForce.FILL_OR_KILL, Code.FOK_NOT_FILLED)
     rested = outcome.open_lots if rests and not outcome.is_stopped else 0
     if rested:
         trading.check_book_room(world, account_id, instrument_id, order.side)
@@ -71,9 +72,7 @@ def execute(world: World, valuation: Valuation | None, account_id: int, order: P
             account_id, instrument_id, order.side, limit, rested, order_id, flags, order.client_id
         )
     filled = lots - outcome.open_lots
-    placed = OrderPlaced(
-        order_id, account_id, instrument_id, order.side, limit, filled, rested, order.client_id
-    )
+    placed = OrderPlaced(order_id, account_id, instrument_id, order.side, limit, filled, rested, order.client_id)
     world.events.insert(place, placed)
     _drop_rest(world, order_id, account_id, outcome, rested)
 
@@ -129,9 +128,7 @@ def amend(world: World, valuation: Valuation | None, account_id: int, command: A
     margin.check(world, valuation, account_id, was)
 
 
-def _requeue(
-    world: World, valuation: Valuation, command: AmendOrder, order: Order, *, is_reducing: bool
-) -> None:
+def _requeue(world: World, valuation: Valuation, command: AmendOrder, order: Order, *, is_reducing: bool) -> None:
     account_id, instrument_id, order_id = order.account_id, order.instrument_id, command.order_id
     del world.orders[order_id]
     lots = command.lots
@@ -220,9 +217,7 @@ def _quote(
     moves_up = old_ask is not None and world.orders[old_ask].price_ticks <= quote.bid_ticks
     codes = {Side.BUY: 0, Side.SELL: 0}
     for side in (Side.SELL, Side.BUY) if moves_up else (Side.BUY, Side.SELL):
-        ticks, lots = (
-            (quote.bid_ticks, quote.bid_lots) if side == Side.BUY else (quote.ask_ticks, quote.ask_lots)
-        )
+        ticks, lots = (quote.bid_ticks, quote.bid_lots) if side == Side.BUY else (quote.ask_ticks, quote.ask_lots)
         try:
             with world.attempt():
                 _quote_side(world, valuation, account_id, underlying, quote.instrument_id, side, ticks, lots)

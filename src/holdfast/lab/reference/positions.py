@@ -28,7 +28,7 @@ def check_cost(world: World, account_id: int, instrument_id: int, lots: int, val
 
 
 def change(world: World, account_id: int, instrument_id: int, lots: int, value: int) -> None:
-    """Add signed lots that cost a signed value; what a future's closed part has gained comes out of its clearing pot."""
+    """Add signed lots that cost a signed value; what a future's closed part has gained comes out of its pot."""
     key = (account_id, instrument_id)
     held = world.positions.get(key)
     realised = 0

@@ -57,17 +57,10 @@ def price_all(inputs: Sequence[Inputs], grids: Sequence[ScenarioGrid]) -> list[P
     """Return the kernel's prices, each of which the formulas have confirmed."""
     if not inputs:
         return []
-    columns = np.array(
-        [(one.forward_e8, one.theta_e12, one.rho_ppm, one.eta_ppm, one.fixed_e8, one.variable_ppm) for one in inputs],
-        dtype=np.int64,
-    ).T.copy()
-    remaining = np.array([one.remaining_ms for one in inputs], dtype=np.int64)
-    grid_index = np.array([one.grid for one in inputs], dtype=np.int64)
-    slices = kernel.Slices(*columns, remaining, grid_index)
-    options = kernel.Options(
-        np.arange(len(inputs), dtype=np.int64),
-        *np.array([(one.strike_e8, one.is_call, one.lot_e8) for one in inputs], dtype=np.int64).T.copy(),
-    )
+    # One slice an instrument: theirs are equal where the kernel would be given one for all.
+    columns = list(np.array([one[1:] for one in inputs], dtype=np.int64).T.copy())
+    slices = kernel.Slices(*columns[:8])
+    options = kernel.Options(np.arange(len(inputs), dtype=np.int64), *columns[8:])
     shocks = kernel.Grid(
         *(
             np.array([getattr(grid, name) for grid in grids], dtype=np.int64)
@@ -89,16 +82,17 @@ def _confirm(one: Inputs, grid: ScenarioGrid, priced: Priced) -> None:
     exact = _mark_and_greeks(one)
     ours = (priced.mark.mark_e8, priced.mark.iv_ppm, priced.mark.delta_ppm, priced.mark.gamma_e12)
     for name, mine, kernels in zip(names, exact, (*ours, priced.mark.vega_e8, priced.mark.theta_e8), strict=True):
-        # A relative part, since the largest values have more digits than a double.
-        if abs(mine - kernels) > 1 + abs(mine) * 1e-12:
-            raise PricingError(f"instrument {one.instrument_id}: the kernel's {name} is {kernels}, the formula's {mine}")
+        _hold(one, name, kernels, mine)
     for number, kernels in enumerate(priced.row):
         shocked = _Scenario(one, grid, number).price()
         mine = (shocked - priced.mark.mark_e8) * one.lot_e8 / 1e10 * grid.dampen_ppm[number] / 1e6
-        if abs(mine - kernels) > 1 + abs(mine) * 1e-12:
-            raise PricingError(
-                f"instrument {one.instrument_id}, scenario {number}: the kernel's row is {kernels}, the formula's {mine}"
-            )
+        _hold(one, f"scenario {number}", kernels, mine)
+
+
+def _hold(one: Inputs, name: str, kernels: int, mine: float) -> None:
+    # A relative part, since the largest values have more digits than a double.
+    if abs(mine - kernels) > 1 + abs(mine) * 1e-12:
+        raise PricingError(f"instrument {one.instrument_id}, {name}: the kernel has {kernels}, the formula {mine}")
 
 
 class _Scenario:

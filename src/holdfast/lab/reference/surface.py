@@ -62,7 +62,7 @@ def _list_candidates(world: World, underlying: int, reports: Sequence[ReportView
             price = prices[report.validator]
             ratios = {part.expiry_ms: floor(Fraction(part.forward_e8 * _E9, price)) for part in surface.slices}
             thetas = {part.expiry_ms: part.theta_e12 for part in surface.slices}
-            near_price = all(_E9 <= 2 * ratio and ratio <= 2 * _E9 for ratio in ratios.values())
+            near_price = all(2 * ratio >= _E9 and ratio <= 2 * _E9 for ratio in ratios.values())
             if near_price and is_admissible(surface.rho_ppm, surface.eta_ppm, list(thetas.values())):
                 candidates.append(
                     Candidate(report.validator, report.power, surface.rho_ppm, surface.eta_ppm, ratios, thetas)

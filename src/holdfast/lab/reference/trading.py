@@ -7,7 +7,6 @@ from holdfast.lab.reference.refusals import RefusedError, refuse_if
 from holdfast.lab.reference.rounding import PPM, down, up
 from holdfast.lab.reference.valuation import Line, Valuation
 from holdfast.lab.reference.world import FEE_POT, INSURANCE_FUND, TREASURY, World
-from holdfast.primitives.codec import Record
 from holdfast.primitives.reject import Code
 from holdfast.protocol.book.state import FLAG_QUOTE, FLAG_REDUCE_ONLY, Order, Side
 from holdfast.protocol.instruments.state import Instrument
@@ -15,10 +14,8 @@ from holdfast.protocol.margin.state import Protection
 from holdfast.protocol.trading.messages import (
     Cancelled,
     OrderCancelled,
-    PlaceOrder,
     ProtectionTriggered,
     SelfTrade,
-    TimeInForce,
     Traded,
 )
 
@@ -113,9 +110,7 @@ def check_numbers(world: World, valuation: Valuation, instrument: Instrument, lo
     refuse_if(lots <= 0, Code.SIZE_NOT_POSITIVE)
     refuse_if(lots > ORDER_LOTS_MAX, Code.SIZE_TOO_LARGE)
     refuse_if(ticks <= 0, Code.PRICE_NOT_POSITIVE)
-    refuse_if(
-        ticks > _PRICE_TICKS_MAX or ticks * instrument.tick_value_atoms > _LOT_ATOMS_MAX, Code.PRICE_TOO_LARGE
-    )
+    refuse_if(ticks > _PRICE_TICKS_MAX or ticks * instrument.tick_value_atoms > _LOT_ATOMS_MAX, Code.PRICE_TOO_LARGE)
     notional = lots * valuation.lot_worth[instrument.underlying]
     refuse_if(notional < world.trading_params[0].min_notional_atoms, Code.NOTIONAL_TOO_SMALL)
 
@@ -191,9 +186,7 @@ def match(world: World, valuation: Valuation, incoming: Incoming, lots: int) -> 
     return Outcome(open_lots, is_stopped=True)
 
 
-def _meet(
-    world: World, valuation: Valuation, incoming: Incoming, maker_id: int, maker: Order, open_lots: int
-) -> int:
+def _meet(world: World, valuation: Valuation, incoming: Incoming, maker_id: int, maker: Order, open_lots: int) -> int:
     """Fill as much of the first resting order as may be; return the lots filled."""
     underlying = world.instruments[maker.instrument_id].underlying
     is_quote, is_reducing = bool(maker.flags & FLAG_QUOTE), bool(maker.flags & FLAG_REDUCE_ONLY)

@@ -1,10 +1,10 @@
 """The state root from all rows at once, by recursion over the bits of their paths.
 
-    path            SHA256(key)
-    leaf            SHA256(0x00 || path || SHA256(value))
-    empty subtree   32 zero bytes
-    subtree of exactly one leaf    that leaf's hash
-    any other subtree              SHA256(0x01 || left || right), split by the next bit of the path
+path            SHA256(key)
+leaf            SHA256(0x00 || path || SHA256(value))
+empty subtree   32 zero bytes
+subtree of exactly one leaf    that leaf's hash
+any other subtree              SHA256(0x01 || left || right), split by the next bit of the path
 """
 
 from collections.abc import Mapping, Sequence

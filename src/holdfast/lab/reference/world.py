@@ -1,12 +1,12 @@
 """The whole state as plain dicts, one a table, and the movements of money. Nothing here is derived from anything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from holdfast.lab.reference.refusals import NotCoveredError, RefusedError
 from holdfast.primitives.check import ensure
-from holdfast.primitives.codec import Record
+from holdfast.primitives.codec import Record  # noqa: TC001 -- what a world holds is said where it begins
 from holdfast.protocol.accounts.state import ACCOUNTS, NEXT_ACCOUNT, NONCES, SESSIONS, Account, NonceWindow, Session
 from holdfast.protocol.book.state import NEXT_ORDER, ORDERS, Order
 from holdfast.protocol.chain import CHAIN, CLOCK, Chain, Clock
@@ -173,11 +173,12 @@ class World:
             for key, value in getattr(self, name).items()
         }
 
-    def rows_of(self, table: AnyTable) -> dict[object, object]:
-        """Return one table's rows as records."""
-        name = next(name for name, known in _TABLE_OF.items() if known is table)
-        rows: dict[object, object] = getattr(self, name)
-        return rows
+    def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take rows of the root out of their bytes."""
+        names = {table.tag: name for name, table in _TABLE_OF.items()}
+        for key, value in rows:
+            table = _TABLE_OF[names[key[0]]]
+            getattr(self, names[key[0]])[table.decode_key(key)] = table.decode_value(value)
 
     def balance(self, account_id: int, asset_id: int) -> int:
         """Return a balance in atoms."""

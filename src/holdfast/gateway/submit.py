@@ -1,0 +1,401 @@
+"""Submissions: every one ends as committed, as rejected, or as pending with the hash that resolves it.
+
+A nonce is used up by inclusion, so the same bytes take effect at most once and may be sent again at any time. What is
+refused for want of room is refused before it is handed on; once it may have been handed on, no error is answered.
+"""
+
+import asyncio
+from collections import OrderedDict
+from concurrent.futures import CancelledError
+from typing import Final, NamedTuple
+
+from holdfast.gateway.backend import Backend
+from holdfast.gateway.errors import ApiCode, ApiError, is_retryable, name_of, too_many
+from holdfast.gateway.follow import Follower, fetch_commit
+from holdfast.gateway.history import History, Written
+from holdfast.gateway.instruments import Instruments
+from holdfast.gateway.metrics import Metrics
+from holdfast.gateway.objects import show_order, show_own_trade
+from holdfast.gateway.rows import Decoded, OrderRow, TradeRow, decode_tx, list_decoded, show_event
+from holdfast.node.embedded import NoValidatorError
+from holdfast.primitives.codec import Record
+from holdfast.primitives.reject import Code
+from holdfast.protocol.accounts.rules import compute_nonce_window, get_nonce_window
+from holdfast.protocol.instruments.state import Instrument
+from holdfast.protocol.limits import TX_BYTES_MAX
+from holdfast.protocol.messages import Envelope
+from holdfast.protocol.trading.messages import OrderAmended, OrderCancelled, OrderPlaced, Traded
+from holdfast.state.draft import Draft
+
+WAITING_MAX: Final = 4_096
+REMEMBERED_MAX: Final = 65_536
+_OFFER_S: Final = 5.0
+_ORDERS_SHOWN_MAX: Final = 64
+
+# The nonce is gone: either these bytes used it, which the index tells, or others did and these never can.
+_NONCE_GONE: Final = frozenset((Code.NONCE_USED, Code.NONCE_TOO_OLD))
+# These bytes can never be in a block, whatever becomes of the state.
+_NEVER: Final = frozenset((Code.BAD_ENCODING, Code.TX_TOO_LARGE, Code.BAD_SIGNATURE))
+
+Result = dict[str, object]
+
+
+class Ended(NamedTuple):
+    """A committed transaction with its block, and its orders' last states."""
+
+    written_height: int
+    time_ms: int
+    app_hash: bytes
+    decoded: Decoded
+    trades: list[TradeRow]
+    orders: dict[int, OrderRow]
+
+
+class _Waiter:
+    """Who waits for one transaction: requests with the same bytes share the answer."""
+
+    __slots__ = ("count", "future")
+
+    def __init__(self, future: asyncio.Future[Ended]) -> None:
+        self.count = 0
+        self.future = future
+
+
+class Submitter:
+    """Hands transactions to the backend and waits for their blocks."""
+
+    def __init__(
+        self, backend: Backend, history: History, follower: Follower, instruments: Instruments, metrics: Metrics
+    ) -> None:
+        """Start with nobody waiting."""
+        self._backend = backend
+        self._history = history
+        self._follower = follower
+        self._instruments = instruments
+        self._metrics = metrics
+        self._waiting: dict[bytes, _Waiter] = {}
+        self._waiters = 0
+        # What was handed on from here and has not come back: it is pending, whatever anybody says of it now.
+        self._accepted: OrderedDict[bytes, None] = OrderedDict()
+        self._heights: list[tuple[int, asyncio.Future[None]]] = []
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait for a block."""
+        return self._waiters
+
+    def written(self, written: Written) -> None:
+        """Wake who waits for what a block holds."""
+        rows = written.rows
+        commit = rows.commit
+        wanted = self._waiting.keys() | self._accepted.keys() if self._waiting or self._accepted else set()
+        if wanted and rows.txs:
+            for decoded in list_decoded(commit):
+                self._accepted.pop(decoded.tx_hash, None)
+                waiter = self._waiting.get(decoded.tx_hash)
+                if waiter is not None and not waiter.future.done():
+                    trades = [row for row in rows.trades if row.tx_hash == decoded.tx_hash.hex()]
+                    ended = Ended(commit.height, commit.time_ms, commit.app_hash, decoded, trades, rows.orders)
+                    waiter.future.set_result(ended)
+        for height, reached in self._heights:
+            if height <= commit.height and not reached.done():
+                reached.set_result(None)
+        self._heights = [entry for entry in self._heights if not entry[1].done()]
+
+    async def submit(self, tx: bytes, *, waits: bool, timeout_s: float) -> Result:
+        """Hand a transaction on and return what became of it. Refuses: ApiError, where it was not handed on."""
+        result = await self._submit(tx, waits=waits, timeout_s=timeout_s)
+        outcome = str(result["state"]) if not result["code"] else f"{result['state']}_refused"
+        self._metrics.submissions.labels(outcome).inc()
+        return result
+
+    async def _submit(self, tx: bytes, *, waits: bool, timeout_s: float) -> Result:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        tx_hash, envelope = decode_tx(tx)
+        if len(tx) > TX_BYTES_MAX:
+            return refused(tx_hash, Code.TX_TOO_LARGE, f"{len(tx)} bytes, where at most {TX_BYTES_MAX} are taken")
+        if envelope is None:
+            return refused(tx_hash, Code.BAD_ENCODING, "these bytes are no signed command of this version")
+        known = self.find(tx_hash)
+        if known is not None:
+            return known
+        if self._waiters >= WAITING_MAX:
+            self._metrics.submissions.labels("overloaded").inc()
+            raise too_many(
+                "TOO_MANY_WAITING", f"{WAITING_MAX} submissions wait already; send the same bytes again soon"
+            )
+        waiter = self._waiting.setdefault(tx_hash, _Waiter(loop.create_future()))
+        waiter.count += 1
+        self._waiters += 1
+        began = loop.time()
+        try:
+            answer = await self._offer(tx, tx_hash, envelope, deadline)
+            if answer is not None:
+                return answer
+            if not waits:
+                return self._pending(tx_hash, "received; it is in no block yet")
+            ended = await asyncio.wait_for(asyncio.shield(waiter.future), max(0.0, deadline - loop.time()))
+        except TimeoutError:
+            return self.find(tx_hash) or self._pending(tx_hash, self._why_not_yet())
+        finally:
+            self._waiters -= 1
+            waiter.count -= 1
+            if waiter.count == 0:
+                del self._waiting[tx_hash]
+        self._metrics.commit_seconds.observe(loop.time() - began)
+        return self.show(ended)
+
+    async def _offer(self, tx: bytes, tx_hash: bytes, envelope: Envelope, deadline: float) -> Result | None:
+        """Hand a transaction to a validator; return None where it was taken, or may have been."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                offered = asyncio.wrap_future(self._backend.submit(tx))
+                check = await asyncio.wait_for(
+                    asyncio.shield(offered), max(0.01, min(_OFFER_S, deadline - loop.time()))
+                )
+            except (CancelledError, asyncio.CancelledError):
+                # The validator went down with it, or nobody serves; a request that was itself cancelled ends here too.
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                self._accept(tx_hash)
+                if loop.time() + 0.1 >= deadline:
+                    return self._pending(tx_hash, "no validator has answered")
+                await asyncio.sleep(0.1)
+                continue
+            except TimeoutError:
+                self._accept(tx_hash)
+                return None if loop.time() < deadline else self._pending(tx_hash, "no validator has answered")
+            break
+        if check.code == Code.OK:
+            self._accept(tx_hash)
+            return None
+        return await self._judge(tx_hash, envelope, check.code, check.log, deadline)
+
+    async def _judge(self, tx_hash: bytes, envelope: Envelope, code: int, log: str, deadline: float) -> Result | None:
+        """Return what a validator's refusal means; None where the block that explains it is on its way."""
+        if code in _NONCE_GONE:
+            return await self.resolve_nonce(tx_hash, envelope, code, log, deadline)
+        if code in _NEVER:
+            return refused(tx_hash, code, log)
+        if tx_hash in self._accepted:
+            # It was taken before; a later opinion of one validator does not take it back.
+            return None
+        if code == Code.MEMPOOL_FULL:
+            raise too_many("MEMPOOL_FULL", "too many commands wait for a block; send the same bytes again soon")
+        return refused(tx_hash, code, log)
+
+    async def resolve_nonce(
+        self, tx_hash: bytes, envelope: Envelope, code: int, log: str, deadline: float
+    ) -> Result | None:
+        """Find out whether these bytes used their nonce or others did: wait for the index to reach the state."""
+        loop = asyncio.get_running_loop()
+        try:
+            with self._backend.reading() as view:
+                height = view.height
+            await asyncio.wait_for(self._reach(height), max(0.01, deadline - loop.time()))
+        except (NoValidatorError, TimeoutError):
+            return self._pending(tx_hash, "its nonce is used; whether by it is not known yet")
+        known = self.find(tx_hash)
+        if known is not None:
+            return known
+        other = self._history.find_tx_by_nonce(envelope.account_id, envelope.signer, envelope.nonce)
+        if other is not None or self._history.first_height <= 1:
+            used_by = "" if other is None else f"; transaction {other.tx_hash} used this nonce"
+            return refused(tx_hash, code, f"{log or name_of(code)}{used_by}")
+        message = "its nonce was used before the blocks that this node keeps; look at the account"
+        return self._pending(tx_hash, message) | {"state": "unknown"}
+
+    async def _reach(self, height: int) -> None:
+        if self._history.height >= height and self._follower.is_caught_up:
+            return
+        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._heights.append((height, reached))
+        await reached
+
+    def caught_up(self) -> None:
+        """Wake who waits for the index where it has caught up by fetching."""
+        for height, reached in self._heights:
+            if height <= self._history.height and not reached.done():
+                reached.set_result(None)
+
+    def _accept(self, tx_hash: bytes) -> None:
+        self._accepted[tx_hash] = None
+        while len(self._accepted) > REMEMBERED_MAX:
+            self._accepted.popitem(last=False)
+
+    def is_accepted(self, tx_hash: bytes) -> bool:
+        """Return whether a transaction was handed on from here and is in no block yet."""
+        return tx_hash in self._accepted
+
+    def _why_not_yet(self) -> str:
+        heights = [status.height for status in self._backend.statuses()]
+        if self._metrics.is_stalled():
+            return f"the chain does not advance: it stands at height {max(heights, default=0)}"
+        return "it is in no block yet"
+
+    def _pending(self, tx_hash: bytes, message: str) -> Result:
+        stalled = self._metrics.is_stalled()
+        return {
+            "state": "pending",
+            "tx_hash": tx_hash.hex(),
+            "height": 0,
+            "time_ms": 0,
+            "app_hash": "",
+            "code": 0,
+            "code_name": "",
+            "api_code": int(ApiCode.RETRY),
+            "reason": "CHAIN_STALLED" if stalled else "NOT_YET",
+            "message": message,
+            "retryable": True,
+            "events": [],
+            "order": None,
+            "trades": [],
+        }
+
+    # What is known already
+
+    def find(self, tx_hash: bytes) -> Result | None:
+        """Return a committed transaction's result, None where the index has none."""
+        row = self._history.find_tx(tx_hash)
+        if row is None:
+            return None
+        try:
+            commit = fetch_commit(self._backend, row.height)
+        except NoValidatorError:
+            commit = None
+        if commit is None:
+            app_hash = self._history.app_hash_at(row.height) or b""
+            shown = self._pending(tx_hash, "")
+            del shown["api_code"], shown["reason"]
+            return shown | {
+                "state": "committed",
+                "height": row.height,
+                "app_hash": app_hash.hex(),
+                "code": row.code,
+                "code_name": name_of(row.code),
+                "message": row.detail,
+                "retryable": is_retryable(row.code),
+            }
+        decoded = next(one for one in list_decoded(commit) if one.tx_hash == tx_hash)
+        account_id = decoded.envelope.account_id if decoded.envelope else 0
+        order_ids = list_order_numbers(decoded.receipt.events, account_id)
+        trades = [row for row in self._history.list_block_trades(row.height) if row.tx_hash == tx_hash.hex()]
+        orders = self._history.list_orders(order_ids)
+        return self.show(Ended(commit.height, commit.time_ms, commit.app_hash, decoded, trades, orders))
+
+    async def get(self, tx_hash: bytes) -> Result:
+        """Return what is known of a transaction: committed, pending where it was handed on from here, or unknown."""
+        known = self.find(tx_hash)
+        if known is not None:
+            return known
+        if self.is_accepted(tx_hash):
+            return self._pending(tx_hash, self._why_not_yet())
+        if not self._follower.is_caught_up:
+            return self._pending(tx_hash, "the index is being built") | {"state": "unknown"}
+        return self._pending(tx_hash, "no block holds it, and it was not handed on from here since the start") | {
+            "state": "unknown"
+        }
+
+    async def get_by_nonce(self, account_id: int, signer: bytes, nonce: int) -> Result:
+        """Return what used a nonce: committed, or unknown where nothing has."""
+        row = self._history.find_tx_by_nonce(account_id, signer, nonce)
+        if row is not None:
+            return self.find(bytes.fromhex(row.tx_hash)) or self._pending(bytes.fromhex(row.tx_hash), "")
+        with self._backend.reading() as view:
+            is_free = is_nonce_free(view.draft, account_id, signer, nonce)
+        words = "no transaction has used this nonce" if is_free else "this nonce is used up or out of reach"
+        return self._pending(b"", words) | {"state": "unknown", "nonce_is_free": is_free}
+
+    def show(self, ended: Ended) -> Result:
+        """Return a committed transaction's result."""
+        decoded = ended.decoded
+        receipt, envelope = decoded.receipt, decoded.envelope
+        account_id = envelope.account_id if envelope else 0
+        orders, trades = self._show_effects(ended, account_id)
+        return {
+            "state": "committed",
+            "tx_hash": decoded.tx_hash.hex(),
+            "height": ended.written_height,
+            "time_ms": ended.time_ms,
+            "app_hash": ended.app_hash.hex(),
+            "code": int(receipt.code),
+            "code_name": receipt.code.name,
+            "message": receipt.detail,
+            "retryable": is_retryable(receipt.code),
+            "account_id": account_id,
+            "events": [show_event(event) for event in receipt.events],
+            "order": orders[0] if orders else None,
+            "orders": orders,
+            "trades": trades,
+        }
+
+    def _show_effects(self, ended: Ended, account_id: int) -> tuple[list[Result], list[Result]]:
+        numbers = list_order_numbers(ended.decoded.receipt.events, account_id)
+        rows = [ended.orders[number] for number in numbers if number in ended.orders]
+        if not rows and not ended.trades:
+            return [], []
+        known: dict[int, Instrument] = {}
+        try:
+            with self._backend.reading() as view:
+                for number in {row.instrument_id for row in rows} | {row.instrument_id for row in ended.trades}:
+                    instrument = self._instruments.get(view.draft, number)
+                    if instrument is not None:
+                        known[number] = instrument
+        except NoValidatorError:
+            return [], []
+        orders = [show_order(row, known[row.instrument_id]) for row in rows if row.instrument_id in known]
+        trades = [
+            show_own_trade(row, known[row.instrument_id], account_id, ended.orders.get(row.taker_order_id))
+            for row in ended.trades
+            if row.instrument_id in known
+        ]
+        return orders, trades
+
+
+def list_order_numbers(events: tuple[Record, ...], account_id: int) -> list[int]:
+    """Return the orders of an account that events speak of: the one that the command is about comes first."""
+    numbers: dict[int, None] = {}
+    for event in events:
+        match event:
+            case OrderPlaced():
+                numbers[event.order_id] = None
+            case OrderAmended():
+                numbers[event.order_id] = None
+            case OrderCancelled() if event.account_id == account_id:
+                numbers[event.order_id] = None
+            case Traded():
+                numbers[event.taker_order_id] = None
+            case _:
+                pass
+    return list(numbers)[:_ORDERS_SHOWN_MAX]
+
+
+def is_nonce_free(draft: Draft, account_id: int, signer: bytes, nonce: int) -> bool:
+    """Return whether a nonce can still be used."""
+    try:
+        compute_nonce_window(get_nonce_window(draft, account_id, signer), nonce)
+    except Exception:  # noqa: BLE001 -- any refusal says no
+        return False
+    return True
+
+
+def refused(tx_hash: bytes, code: int, message: str) -> Result:
+    """Return a rejection: these bytes are in no block, and were not taken here."""
+    return {
+        "state": "rejected",
+        "tx_hash": tx_hash.hex(),
+        "height": 0,
+        "time_ms": 0,
+        "app_hash": "",
+        "code": int(code),
+        "code_name": name_of(code),
+        "final": code in _NEVER or code in _NONCE_GONE,
+        "message": message or name_of(code),
+        "retryable": is_retryable(code),
+        "events": [],
+        "order": None,
+        "trades": [],
+    }
