@@ -17,9 +17,8 @@ help: ## list the targets
 setup: ## install the pinned packages and build the kernels into .venv
 	@tools/setup
 
-up: ## a live exchange (until it exists: the demo)
-	@echo "up: the live exchange is not built yet, so this runs the demo"
-	@$(MAKE) --no-print-directory demo
+up: setup ## start the exchange: validators, market, API on port 8080 (more with UP="--port 9000")
+	@$(BIN)/holdfast up $(UP)
 
 demo: setup ## replay an hour's crash with a fault, to a verdict and a picture in out/demo
 	@$(BIN)/holdfast replay $(DEMO)

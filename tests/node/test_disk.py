@@ -146,3 +146,14 @@ def test_short_write__is_finished(disk: FileDisk, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "write", lambda descriptor, data: whole(descriptor, bytes(data[:3])))
     disk.append("log", b"0123456789")
     assert disk.read("log") == b"0123456789"
+
+
+def test_closed_disk__takes_no_more_writes_and_holds_no_descriptor(disk: FileDisk) -> None:
+    write(disk, b"x")
+    held = disk._open["log"].descriptor
+    disk.close()
+    with pytest.raises(DiskError, match="closed"):
+        disk.append("log", b"y")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(held)
+    assert disk.read("log") == b"x"

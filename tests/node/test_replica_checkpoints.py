@@ -157,13 +157,15 @@ def test_restart__files_lost_and_no_new_block__the_tip_is_signed_and_certified_a
     for index in range(4):
         network.world.crash(index)
         network.world.disk(index).delete(FILE)
-    # What is said first is lost in part: it is said again.
-    network.world.mesh.quality = network.world.mesh.quality._replace(loss_ppm=600_000)
+    # What is asked first is lost in part: it is asked again.
+    network.world.mesh.quality = network.world.mesh.quality._replace(loss_ppm=300_000)
     network.world.start_all()
     assert [node.latest_checkpoint() for _, node in network.world.nodes()] == [None] * 4
     network.run_for(59_000)
     assert network.heights() == [3] * 4
-    assert None not in {node.checkpoint_at(3) for _, node in network.world.nodes()}
+    assert {node.checkpoint_at(3) for _, node in network.world.nodes()} != {None}
+    network.run_for(4_000)
+    assert None not in {node.latest_checkpoint() for _, node in network.world.nodes()}
 
 
 @pytest.mark.parametrize("damage", ["torn", "bit", "foreign", "noise"])

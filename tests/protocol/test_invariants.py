@@ -20,7 +20,7 @@ from holdfast.protocol.oracle.state import FEEDS
 from holdfast.protocol.portfolio.state import HOLDERS, POSITIONS, Position
 from holdfast.protocol.settlement.state import SETTLEMENTS, Settlement
 from holdfast.protocol.trading.messages import CancelAll, PlaceOrder
-from holdfast.state.draft import Draft
+from holdfast.state.draft import Draft, Rows
 from tests.support.exchange import BTC, BUY, SELL, USD, Market
 
 if TYPE_CHECKING:
@@ -47,6 +47,15 @@ def mint_an_atom(draft: Draft, _: BlockContext, market: Market) -> None:
 @fault("CASH_CONSERVED")
 def lose_a_coin(draft: Draft, _: BlockContext, market: Market) -> None:
     draft[BALANCES].delete((market.id(2), BTC))
+
+
+@fault("CASH_ADDS_UP")
+def rot_a_committed_balance(draft: Draft, _: BlockContext, market: Market) -> None:
+    rotten: Rows[tuple[int, int], int] = Rows()
+    rotten.apply(draft[BALANCES].as_dict())  # type: ignore[arg-type]
+    rotten.by_key[market.id(3), 0] += 1
+    draft._rows = {**draft._rows, BALANCES: rotten}
+    del draft[BALANCES]
 
 
 @fault("LONGS_EQUAL_SHORTS")

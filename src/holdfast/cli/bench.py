@@ -1,5 +1,6 @@
 """`holdfast bench`."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -10,7 +11,10 @@ from holdfast.lab.bench.figures import REPETITIONS, measure
 from holdfast.lab.bench.paths import Sizes
 from holdfast.lab.bench.replays import ReplayBenchError
 
+EXIT_FAILED: Final = 1
 EXIT_BAD_INPUT: Final = 2
+_DURATION: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0}
 _ORDERS_MIN: Final = 100
 _EXAMPLE: Final = Path("examples/crash_hour")
 _WIDTH: Final = 60
@@ -27,8 +31,28 @@ Example:
 
 Exit codes: 0 measured, whatever is reached; 2 bad input."""
 
+_LIVE_HELP: Final = """Measure a whole exchange: `holdfast up` in one process, orders from another, on this machine's disk.
 
-def bench(
+Parts: ready (from the command to the first block), large (the same with 100,000 accounts), latency (of orders at an
+even rate), rate (the highest that is held), store (a durable commit against a bare batch write), snapshot (blocks while
+a large snapshot is taken, and a validator that lost its disk), soak (a long run under load, with plots).
+
+Every figure stands beside its limit. The load's own share of a core is told, so that what the load cannot send is not
+taken for what the exchange cannot do.
+
+Example:
+
+  holdfast bench live latency rate --hold 1m --json
+
+Exit codes: 0 measured, whatever is met; 1 the exchange or the load failed; 2 bad input."""
+
+
+bench = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode=None)
+
+
+@bench.callback(help=_HELP)
+def machine(
+    context: typer.Context,
     orders: Annotated[int, typer.Option(help="How many orders are measured.")] = 20_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     replay: Annotated[
@@ -36,7 +60,9 @@ def bench(
     ] = None,
     repetitions: Annotated[int, typer.Option(help="How often each figure is taken; medians are told.")] = REPETITIONS,
 ) -> None:
-    """Measure the exchange; `_HELP` is what a user reads."""
+    """Measure one replica; `_HELP` is what a user reads."""
+    if context.invoked_subcommand is not None:
+        return
     if orders < _ORDERS_MIN:
         _refuse(f"--orders {orders}: too few to measure; give at least {_ORDERS_MIN}")
     if repetitions < 1:
@@ -54,7 +80,58 @@ def bench(
     typer.echo(figures.to_json() if as_json else figures.to_words())
 
 
-bench.__doc__ = _HELP
+@bench.command(help=_LIVE_HELP)
+def live(
+    parts: Annotated[list[str] | None, typer.Argument(help="What to measure.", show_default="all but the soak")] = None,
+    rate: Annotated[float, typer.Option(help="Orders a second, of latency and soak.")] = 200.0,
+    seconds: Annotated[float, typer.Option(help="How long latency is measured.")] = 60.0,
+    hold: Annotated[str, typer.Option(help="How long the highest rate is held.")] = "5m",
+    step: Annotated[str, typer.Option(help="How long each rate is tried in the search for it.")] = "10s",
+    soak: Annotated[str | None, typer.Option(help="Also run under an even load for so long, such as 1h.")] = None,
+    sample: Annotated[str, typer.Option(help="How often the soak is sampled.")] = "5s",
+    validators: Annotated[int, typer.Option(help="How many validators.", min=1, max=16)] = 4,
+    block_interval: Annotated[str, typer.Option(help="Time between blocks.")] = "250ms",
+    accounts: Annotated[int, typer.Option(help="Accounts that send the orders.", min=4, max=2_000)] = 100,
+    folder: Annotated[Path, typer.Option(help="Where stores, logs and the soak's page go.")] = Path("out/bench-live"),
+    profile: Annotated[bool, typer.Option("--profile", help="Also tell where the processor's time goes.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Measure a whole exchange; `_LIVE_HELP` is what a user reads."""
+    from holdfast.lab.bench.live import DEFAULT_PARTS, LiveSettings, measure_live
+    from holdfast.lab.bench.live_server import LiveBenchError
+
+    chosen = tuple(parts or (() if soak else DEFAULT_PARTS))
+    try:
+        settings = LiveSettings(
+            parts=(*chosen, "soak") if soak and "soak" not in chosen else chosen,
+            folder=folder,
+            validators=validators,
+            block_interval_ms=round(_seconds("block-interval", block_interval) * 1_000),
+            accounts=accounts,
+            rate=rate,
+            seconds=seconds,
+            step_s=_seconds("step", step),
+            hold_s=_seconds("hold", hold),
+            soak_s=_seconds("soak", soak or "1h"),
+            sample_s=_seconds("sample", sample),
+            with_profile=profile,
+        )
+        figures = measure_live(settings, _say)
+    except LiveBenchError as error:
+        _refuse(str(error), "bench live", EXIT_FAILED)
+    typer.echo(figures.to_json() if as_json else "\n".join(figures.to_lines()))
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"bench live: {line}\n")
+    sys.stderr.flush()
+
+
+def _seconds(option: str, text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    if match is None or float(match[1]) <= 0:
+        _refuse(f"--{option} {text}: write a time such as 250ms, 30s, 5m or 1h", "bench live")
+    return float(match[1]) * _SECONDS[match[2]]
 
 
 def _show_step(what: str, done: int, total: int) -> None:
@@ -68,6 +145,6 @@ def _clear() -> None:
         sys.stderr.write("\r" + " " * _WIDTH + "\r")
 
 
-def _refuse(message: str) -> NoReturn:
-    typer.echo(f"holdfast bench: {message}", err=True)
-    raise typer.Exit(EXIT_BAD_INPUT)
+def _refuse(message: str, command: str = "bench", code: int = EXIT_BAD_INPUT) -> NoReturn:
+    typer.echo(f"holdfast {command}: {message}", err=True)
+    raise typer.Exit(code)

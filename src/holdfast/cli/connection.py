@@ -11,11 +11,11 @@ import typer
 from holdfast.cli.keys import Holder, find_holder, unlock
 from holdfast.cli.show import note, print_facts, print_json, print_table, show_time
 from holdfast.client.blocking import Exchange
-from holdfast.client.errors import EXIT_STALLED, EXIT_UNREACHABLE, KeystoreError
+from holdfast.client.errors import EXIT_FAILURE, EXIT_STALLED, EXIT_UNREACHABLE, KeystoreError
 from holdfast.client.home import find_home
 from holdfast.client.journal import Journal
 from holdfast.client.results import TxResult
-from holdfast.client.submission import COMMITTED, PENDING, Trust, show_trust
+from holdfast.client.submission import COMMITTED, PENDING, UNKNOWN, Trust, show_trust
 
 
 class Login(NamedTuple):
@@ -76,6 +76,8 @@ def end_with(result: TxResult, *, as_json: bool, title: str = "") -> None:
         _print_result(result, title)
     if result.state == PENDING:
         raise typer.Exit(EXIT_UNREACHABLE if result.code_name == "UNREACHABLE" else EXIT_STALLED)
+    if result.state == UNKNOWN:
+        raise typer.Exit(EXIT_FAILURE)
 
 
 def _print_result(result: TxResult, title: str) -> None:
@@ -85,16 +87,15 @@ def _print_result(result: TxResult, title: str) -> None:
     order = result.order
     if order is not None:
         facts["order id"] = order.order_id
-        facts["order"] = (
-            f"{order.order_state}: {order.direction} {order.amount} {order.instrument_name} at {order.price}"
-        )
+        words = f"{order.direction} {order.amount} {order.instrument_name}"
+        facts["order"] = f"{order.order_state}: {words} at {order.price or 'the market'}"
         facts["filled"] = f"{order.filled_amount} of {order.amount}"
         if order.filled_amount and order.average_price:
             facts["average price"] = order.average_price
-    if result.state == PENDING:
-        facts["why"] = result.message
-        facts["tx hash"] = result.tx_hash
-        facts["next"] = f"holdfast query tx {result.tx_hash}"
+    if result.state in (PENDING, UNKNOWN):
+        facts |= {"why": result.message, "tx hash": result.tx_hash}
+        if result.state == PENDING:
+            facts["next"] = f"holdfast query tx {result.tx_hash}"
     else:
         facts |= {"height": result.height, "app hash": result.app_hash, "tx hash": result.tx_hash}
         facts["time"] = show_time(result.time_ms)

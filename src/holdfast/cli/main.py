@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "query": Entry("query:query", "Read the exchange: books, positions, margin, blocks, proofs."),
     "watch": Entry("watch:watch", "Follow books, trades, blocks or an account."),
     "replay": Entry("replay:replay", "Send price history through replicas, with faults, to a verdict."),
+    "verify-proof": Entry("verify_proof:check", "Check a proof of a row of the state, without a node."),
+    "verify-chain": Entry("verify_chain:verify_chain", "Execute a chain again with two engines, and compare."),
     "bench": Entry("bench:bench", "Measure the exchange against a peer and a limit."),
     "lab": Entry("lab:lab", "The fault lab."),
 }

@@ -53,6 +53,9 @@ def replay(
     report: Annotated[
         Path | None, typer.Option(help="Write index.html and report.png into this folder.", metavar="DIR")
     ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep the chain in this empty directory, for verify-chain.", metavar="DIR")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     readers: Annotated[int, typer.Option(help="Threads that query all the while.", hidden=True)] = 0,
     restore_at: Annotated[
@@ -74,6 +77,7 @@ def replay(
             readers=readers,
             restore_at=restore_at,
             wants_series=report is not None,
+            keep=keep,
         )
         if report is not None:
             _prepare_report(report)

@@ -123,5 +123,5 @@ def _print(command: str, notification: "Notification") -> None:
 _FIELDS = {
     "ticker": ("best_bid_price", "best_bid_amount", "best_ask_price", "best_ask_amount", "mark_price", "index_price"),
     "trades": ("trade_id", "direction", "amount", "price", "mark_price"),
-    "blocks": ("height", "time_ms", "txs", "app_hash"),
+    "blocks": ("height", "time_ms", "transactions", "app_hash"),
 }

@@ -83,7 +83,10 @@ class AsyncExchange(Reader):
         return check_result(result)
 
     async def resolve(self, tx_hash: str) -> TxResult:
-        """Return what became of a submission, of any client: committed, rejected, or pending where nobody knows."""
+        """Return what became of a submission of any client.
+
+        That is committed or rejected, pending where the node has passed it on, unknown where it has not heard of it.
+        """
         return await self._submitter.resolve(parse_hash(tx_hash))
 
     async def recover(self, *, abandons: bool = True) -> list[TxResult]:
@@ -136,7 +139,7 @@ class AsyncExchange(Reader):
         instrument = await self.instrument(order.instrument_name)
         return AmendOrder(
             orders.parse_order_id(order_id),
-            orders.to_ticks(instrument, order.price if price is None else price, "price"),
+            orders.to_ticks(instrument, (order.price or 0) if price is None else price, "price"),
             orders.to_lots(instrument, order.amount - order.filled_amount if amount is None else amount, "amount"),
         )
 
@@ -231,11 +234,25 @@ class AsyncExchange(Reader):
         """Follow channels such as `book.NAME.100ms`, `blocks` or `account.1000`, across lost connections."""
         return watch(self, self._transport, tuple(channels))
 
-    async def fill(self, channel: str, after: int, before: int) -> list[tuple[int, object]]:
-        """Return what a channel said between two of its numbers, as far as the node still has it."""
-        if channel == "blocks":
-            return [(height, await self.block(height)) for height in range(after + 1, before)]
-        account_id = channel.removeprefix("account.")
-        params = {"account_id": int(account_id), "from_seq": after + 1, "count": before - after - 1}
-        answer = await self._transport.call("public/get_account_events", params, Updates)
-        return [(update.seq, msgspec.to_builtins(update)) for update in answer.result.updates if update.seq < before]
+    async def fill(self, channel: str, wanted: range) -> list[tuple[int, object]]:
+        """Return what a channel said under these of its numbers, as far as the node still has it."""
+        kind, subject = channel.split(".", maxsplit=1)[0], channel.rsplit(".", maxsplit=1)[-1]
+        if kind == "blocks":
+            return [(height, show_block(await self.block(height))) for height in wanted]
+        if kind == "account":
+            params = {"account_id": int(subject), "from_seq": wanted[0], "count": len(wanted)}
+            answer = await self._transport.call("public/get_account_events", params, Updates)
+            return [(one.seq, msgspec.to_builtins(one)) for one in answer.result.updates if one.seq in wanted]
+        instrument_name = channel.split(".")[1]
+        trades = await self.trades(instrument_name, min(1_000, len(wanted) + 100))
+        return [(one.trade_seq, [msgspec.to_builtins(one)]) for one in reversed(trades) if one.trade_seq in wanted]
+
+
+def show_block(block: Mapping[str, object]) -> dict[str, object]:
+    """Return a block as the channel of blocks tells it."""
+    return {
+        "height": block.get("block_height"),
+        "time_ms": block.get("time_ms"),
+        "app_hash": block.get("block_app_hash"),
+        "transactions": block.get("transactions"),
+    }

@@ -137,8 +137,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     instrument_name: str
     direction: str
     order_state: str
-    price: Decimal | str
     amount: Decimal
+    # A number, or the word of a market order.
+    raw_price: msgspec.Raw = msgspec.field(name="price", default=msgspec.Raw(b"null"))
     order_type: str = "limit"
     filled_amount: Decimal = ZERO
     average_price: Number = None
@@ -151,6 +152,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     cancel_reason: str = ""
     block_height: int = 0
     tx_hash: str = ""
+
+    @property
+    def price(self) -> Number:
+        """Return the limit price, None for a market order."""
+        is_word = bytes(self.raw_price).startswith((b'"', b"n"))
+        return None if is_word else msgspec.json.decode(self.raw_price, type=Decimal)
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,7 +236,8 @@ class TxResult(Result, frozen=True, kw_only=True):
     """How a submission stands.
 
     `state` is committed (it is in block `height`; `code` 0 means that it took effect), rejected (it is in no block and
-    never will be), or pending (nobody knows yet: ask again by `tx_hash`).
+    never will be), pending (nobody knows yet: ask again by `tx_hash`), or, of a hash that was asked for, unknown (the
+    node has not heard of it).
     """
 
     state: str

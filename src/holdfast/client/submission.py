@@ -33,6 +33,7 @@ from holdfast.protocol.trading.messages import CancelOrder
 COMMITTED: Final = "committed"
 REJECTED: Final = "rejected"
 PENDING: Final = "pending"
+UNKNOWN: Final = "unknown"
 
 _WAIT_SECONDS: Final = 10.0
 # How much longer than the node's own wait an answer may take.
@@ -165,13 +166,15 @@ class Submitter:
         return result
 
     async def resolve(self, tx_hash: str) -> TxResult:
-        """Ask what became of a submission; `pending` where nobody knows. Refuses: Unreachable, Stalled."""
+        """Ask what became of a submission; `pending` or `unknown` where no block holds it yet.
+
+        Refuses: Unreachable, Stalled.
+        """
         answer = await self._transport.call("public/get_tx", {"tx_hash": tx_hash}, TxResult)
         result = answer.result
         if result.state in (COMMITTED, REJECTED):
             self._end(tx_hash, result.state, result.height, result.code)
-            return result
-        return _pending(tx_hash, result)
+        return result
 
     async def abandon(self, identity: Identity, nonce: int, tx_hash: str, timeout_s: float) -> TxResult:
         """Give a pending submission's nonce to a command that does nothing, then return which of the two came first.
@@ -181,7 +184,7 @@ class Submitter:
         tx, blank_hash = await self.sign(identity, CancelOrder(0), nonce)
         blank = await self.follow(tx, blank_hash, time.monotonic() + timeout_s)
         result = await self.resolve(tx_hash)
-        if result.state == PENDING and blank.state == COMMITTED:
+        if result.state != COMMITTED and blank.state == COMMITTED:
             self._end(tx_hash, REJECTED, 0, Code.NONCE_USED)
             message = "it was abandoned before it reached a block"
             return TxResult(
@@ -197,7 +200,7 @@ class Submitter:
         results: list[TxResult] = []
         for entry in self._journal.list_open(trust.genesis_hash.hex()):
             result = await self.resolve(entry.tx_hash)
-            if result.state == PENDING and key is not None and key.public_key.hex() == entry.signer:
+            if result.state not in (COMMITTED, REJECTED) and key is not None and key.public_key.hex() == entry.signer:
                 identity = Identity(key, entry.account_id)
                 result = await self.abandon(identity, entry.nonce, entry.tx_hash, timeout_s)
             results.append(result)

@@ -25,12 +25,15 @@ _FILL_MAX: Final = 1_000
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """One message of a channel. `seq` is dense within a channel that has it; `missed` counts what could not be had."""
+    """One message of a channel.
+
+    `seq` numbers the updates of an account, blocks and an instrument's trades without a gap; what was missed while the
+    connection was lost is asked for and told in its place, and `missed` counts what could not be had any more.
+    """
 
     channel: str
     data: object
     seq: int = 0
-    height: int = 0
     missed: int = 0
 
 
@@ -55,8 +58,8 @@ class Frame(msgspec.Struct, frozen=True):
 class Gaps(Protocol):
     """Who can tell what a channel said while nobody listened."""
 
-    async def fill(self, channel: str, after: int, before: int) -> list[tuple[int, object]]:
-        """Return (seq or height, data) of a channel between two of its numbers, as far as it can be had."""
+    async def fill(self, channel: str, wanted: range) -> list[tuple[int, object]]:
+        """Return (number, data) of a channel for these of its numbers, as far as they can be had."""
 
 
 async def watch(gaps: Gaps, transport: Transport, channels: tuple[str, ...]) -> AsyncGenerator[Notification, None]:
@@ -123,26 +126,28 @@ class _Follower:
 
     async def _take(self, params: Params) -> AsyncIterator[Notification]:
         """Yield what came before a notification and was missed, then the notification."""
-        channel = params.channel
-        marks = msgspec.json.decode(params.data, type=Marks | list[object])
-        data: object = msgspec.json.decode(params.data)
-        number = marks.seq or marks.height if isinstance(marks, Marks) and is_numbered(channel) else 0
-        missed = 0
-        last = self._last.get(channel, 0)
-        if number:
-            if last and number <= last:
+        channel, last = params.channel, self._last.get(params.channel, 0)
+        first, until, is_state = read_numbers(channel, params.data)
+        if until:
+            if last and until <= last:
                 return
-            if last and number > last + 1:
-                found = await self._fill(channel, last, number)
-                missed = number - last - 1 - len(found)
-                for seq, content in found:
-                    yield Notification(channel=channel, data=content, seq=seq)
-            self._last[channel] = number
-        yield Notification(channel=channel, data=data, seq=number, missed=missed)
+            self._last[channel] = until
+        missed = 0
+        # A snapshot only says how far the channel has come; its own number was an update's.
+        wanted = range(last + 1, until + 1 if is_state else first)
+        if last and wanted:
+            found = await self._fill(channel, wanted)
+            missed = len(wanted) - len(found)
+            for seq, content in found:
+                yield Notification(channel=channel, data=content, seq=seq)
+            if is_state and not missed:
+                return
+        data: object = msgspec.json.decode(params.data)
+        yield Notification(channel=channel, data=data, seq=until, missed=missed)
 
-    async def _fill(self, channel: str, after: int, before: int) -> list[tuple[int, object]]:
+    async def _fill(self, channel: str, wanted: range) -> list[tuple[int, object]]:
         try:
-            return await self._gaps.fill(channel, max(after, before - 1 - _FILL_MAX), before)
+            return await self._gaps.fill(channel, wanted[-_FILL_MAX:])
         except ClientError:
             return []
 
@@ -152,8 +157,20 @@ class Marks(msgspec.Struct, frozen=True):
 
     seq: int = 0
     height: int = 0
+    trade_seq: int = 0
+    type: str = ""
 
 
-def is_numbered(channel: str) -> bool:
-    """Tell whether a channel's notifications are numbered without a gap."""
-    return channel == "blocks" or channel.startswith("account.")
+def read_numbers(channel: str, data: msgspec.Raw) -> tuple[int, int, bool]:
+    """Return the first and the last number of a notification, and whether it is a snapshot; zeros without numbers."""
+    kind, *rest = channel.split(".")
+    if kind == "trades" and len(rest) == len(("instrument", "interval")):
+        numbers = [trade.trade_seq for trade in msgspec.json.decode(data, type=list[Marks])]
+        return (min(numbers), max(numbers), False) if numbers else (0, 0, False)
+    if kind == "blocks":
+        height = msgspec.json.decode(data, type=Marks).height
+        return height, height, False
+    if kind == "account":
+        marks = msgspec.json.decode(data, type=Marks)
+        return marks.seq, marks.seq, marks.type == "snapshot"
+    return 0, 0, False

@@ -3,3 +3,7 @@
 It owns no truth: what it answers is read from one committed state or from the decided blocks, and what it stores can be
 deleted. It never signs, and it knows of validators only what `backend.Backend` tells.
 """
+
+from holdfast.gateway.server import Gateway, serve
+
+__all__ = ["Gateway", "serve"]

@@ -78,6 +78,7 @@ class Api:
     dev: DevControls | None
     persistence: str
     genesis: bytes | None
+    height: int = 0  # that the index holds and channels have told of
     cache: Cache = field(default_factory=Cache)
 
 
@@ -168,5 +169,5 @@ def act(name: str, params: type[P], handler: Callable[[Call, P], Awaitable[objec
     return Method(name, params, run, _first_line(handler))
 
 
-def _first_line(handler: Callable[..., object]) -> str:
+def _first_line(handler: object) -> str:
     return (handler.__doc__ or "").strip().partition("\n")[0]

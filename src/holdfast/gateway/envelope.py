@@ -24,14 +24,14 @@ METHOD_CHARS_MAX: Final = 64
 _TOKEN: Final = re.compile(
     rb"""[ \t\r\n]*(?:("[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*")[ \t\r\n]*(:)?|([\[\]{},])|(-?[0-9][0-9.eE+\-]*)|(true|false|null))"""
 )
-_NO_ID: Final = msgspec.Raw(b"null")
+NO_ID: Final = msgspec.Raw(b"null")
 
 
 class Request(msgspec.Struct):
     """A call: its id as it was given, its method, and its parameters as bytes."""
 
     method: str
-    id: msgspec.Raw = _NO_ID
+    id: msgspec.Raw = NO_ID
     params: msgspec.Raw = msgspec.Raw(b"{}")
     jsonrpc: str = "2.0"
 
@@ -122,7 +122,7 @@ def _read_loosely(body: bytes, path_method: str) -> Request:
         raise ApiError(ApiCode.INVALID_REQUEST, "NOT_AN_OBJECT", "a request is a JSON object") from None
     if path_method and "method" not in fields:
         params = fields.get("params", msgspec.Raw(b"{}"))
-        return Request(path_method, fields.get("id", _NO_ID), params)
+        return Request(path_method, fields.get("id", NO_ID), params)
     words = 'a request is {"jsonrpc":"2.0","id":1,"method":"public/test","params":{}}'
     raise ApiError(ApiCode.INVALID_REQUEST, "REQUEST_INVALID", words, param="method")
 
@@ -140,9 +140,9 @@ def peek_id(body: bytes) -> msgspec.Raw:
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _NO_ID
-    raw = fields.get("id", _NO_ID)
-    return raw if len(raw) <= ID_BYTES_MAX and _is_id(bytes(raw)) else _NO_ID
+        return NO_ID
+    raw = fields.get("id", NO_ID)
+    return raw if len(raw) <= ID_BYTES_MAX and _is_id(bytes(raw)) else NO_ID
 
 
 class Stopwatch:

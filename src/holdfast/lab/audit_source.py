@@ -1,4 +1,4 @@
-"""The chain that an audit reads: a data directory's block log, opened without touching a byte, and judged block by block.
+"""The chain that an audit reads: a data directory's block log, opened without touching a byte, judged block by block.
 
 The directory may belong to a running process: nothing is locked, created, removed or written. What is taken for true is
 the genesis and its validators' keys; every block must follow from the one before under a certificate.
@@ -12,7 +12,7 @@ from holdfast.consensus.commit import check_commit, make_commit
 from holdfast.consensus.messages import Block, Commit, CommitSignature, decode_block, header_hash, make_sign_domains
 from holdfast.consensus.validators import Validator, ValidatorSet
 from holdfast.node.application import BlockRequest
-from holdfast.node.blockstore import PREFIX, BlockStore, Outcome
+from holdfast.node.blockstore import PREFIX, BlockStore, Outcome, StoredBlock
 from holdfast.node.evidence_pool import proof_key
 from holdfast.node.frames import HEADER_BYTES, DamagedFileError, frame_bytes, open_frame
 from holdfast.node.home import About, Home, HomeError
@@ -40,6 +40,17 @@ class AuditInputError(Exception):
 
 class FaultyBlockError(Exception):
     """A stored block does not follow from the chain before it."""
+
+
+class ClaimError(Exception):
+    """What validators have signed of the block before is not what was computed."""
+
+    def __init__(self, what: str, ours: bytes, theirs: bytes) -> None:
+        """Keep both."""
+        super().__init__(what)
+        self.what = what
+        self.ours = ours
+        self.theirs = theirs
 
 
 class ReadOnlyDisk:
@@ -87,6 +98,9 @@ class ReadOnlyDisk:
         """Refuse."""
         raise AuditInputError(f"{name}: an audit deletes nothing")
 
+    def close(self) -> None:
+        """Keep nothing open."""
+
 
 class Judged(NamedTuple):
     """A block that follows from the chain before it, and what the log says that it came to."""
@@ -130,7 +144,8 @@ class ChainLog:
     def read(self) -> Judged:
         """Return the next block, judged: body, header, time, last commit, evidence, and its own certificate.
 
-        Refuses: AuditInputError, for a damaged or missing record. A block that does not follow is FaultyBlockError.
+        Refuses: AuditInputError, for a damaged or missing record; FaultyBlockError, for a block that does not follow;
+        ClaimError, where its header says something else of the block before than was computed.
         """
         height = self.tip.height + 1
         stored = self._store.load(height)
@@ -144,21 +159,21 @@ class ChainLog:
         except Malformed as error:
             raise FaultyBlockError(f"it is no block: {error}") from None
         block_hash = header_hash(block.header)
-        certificate = make_commit(stored.votes) if stored.votes else None
+        certificate = self._check_certificate(stored, block_hash)
+        header, tip = block.header, self.tip
+        for what, ours, theirs in (
+            ("app hash", tip.app_hash, header.app_hash),
+            ("results hash", tip.results_hash, header.last_results_hash),
+        ):
+            if ours != theirs:
+                raise ClaimError(what, ours, theirs)
         fault = (
             fault_of_body(block)
-            or fault_of_header(self.tip, self._chain, block.header)
-            or fault_of_contents(self.tip, self._chain, self._domains, block, self._verified(block.last_commit))
+            or fault_of_header(tip, self._chain, header)
+            or fault_of_contents(tip, self._chain, self._domains, block, self._verified(block.last_commit))
         )
         if fault:
             raise FaultyBlockError(fault)
-        wrong = (
-            "there is none"
-            if certificate is None
-            else check_commit(self.tip.validators, self._domains, certificate, height, block_hash)
-        )
-        if wrong is not None:
-            raise FaultyBlockError(f"its certificate: {wrong}")
         self._block, self._block_hash, self._commit = block, block_hash, certificate
         return Judged(request_of(self.tip, block, block_hash), self._store.outcome(height))
 
@@ -177,16 +192,15 @@ class ChainLog:
             proven=frozenset(proven),
         )
 
-    def next_claim(self) -> tuple[bytes, bytes] | None:
-        """Return app hash and results hash that the header behind the next block names, None at the log's end."""
-        if self.tip.height + 2 > self.last:
-            return None
-        stored = self._store.load(self.tip.height + 2)
-        try:
-            header = None if stored is None else decode_block(stored.data).header
-        except Malformed:
-            return None
-        return None if header is None else (header.app_hash, header.last_results_hash)
+    def _check_certificate(self, stored: StoredBlock, block_hash: bytes) -> Commit:
+        """Return the precommits that decided a block, once they have verified."""
+        if not stored.votes:
+            raise FaultyBlockError("it has no certificate")
+        certificate = make_commit(stored.votes)
+        wrong = check_commit(self.tip.validators, self._domains, certificate, self.tip.height + 1, block_hash)
+        if wrong is not None:
+            raise FaultyBlockError(f"its certificate: {wrong}")
+        return certificate
 
     def _verified(self, commit: Commit) -> frozenset[CommitSignature]:
         """Return the entries of the last certificate, which were verified with its block."""

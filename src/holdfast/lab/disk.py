@@ -117,6 +117,9 @@ class SimulatedDisk:
         """Return the files that exist, sorted."""
         return sorted(self._files)
 
+    def close(self) -> None:
+        """Do nothing: a simulated disk holds nothing open, and outlives its nodes."""
+
     def size_bytes(self) -> int:
         """Return the bytes held over all files, unsynced ones included."""
         return sum(file.size for file in self._files.values())

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from holdfast.lab.agents import Population
 from holdfast.lab.history import STABLES
+from holdfast.lab.keep import keep_chain, open_kept
 from holdfast.lab.replay_nodes import BACKSTOP_ATOMS, INSURANCE_ATOMS, Nodes, ObservedExchange
 from holdfast.lab.replay_oracle import ReportLog
 from holdfast.lab.replay_readers import Readers
@@ -58,8 +59,12 @@ def run_replay(settings: ReplaySettings, on_progress: OnProgress | None = None) 
     """
     started = time.monotonic()
     run = _Run(plan_replay(settings))
+    home = None if settings.keep is None else open_kept(settings.keep)
     with Readers(settings.readers, run.live_apps) if settings.readers else nullcontext() as readers:
         run.run(on_progress or (lambda _: None))
+    if home is not None:
+        keep_chain(home, run.nodes, run.plan)
+        home.close()
     reads = readers.reads if readers is not None else 0
     verdict = run.conclude(round(time.monotonic() - started, 3), reads)
     return Replay(verdict, None if run.collector is None else run.collector.series, run.plan)

@@ -60,6 +60,7 @@ class FileDisk:
         self._lock = Lock()
         self._open: OrderedDict[str, _File] = OrderedDict()
         self._failed: dict[str, DiskError] = {}
+        self._is_closed = False
         self._guarded("", "open", self._prepare)
 
     def append(self, name: str, data: bytes) -> None:
@@ -107,11 +108,13 @@ class FileDisk:
         return sorted(filter(_is_own, found))
 
     def close(self) -> None:
-        """Close every descriptor; what was not synced may be lost, as in a crash."""
+        """Let go of what is open; what was not synced may be lost, as in a crash. The disk is not used after it."""
         with self._lock:
-            for file in self._open.values():
-                os.close(file.descriptor)
-            self._open.clear()
+            self._is_closed = True
+            idle = [name for name, file in self._open.items() if file.uses == 0]
+            closing = [self._open.pop(name) for name in idle]
+        for file in closing:
+            os.close(file.descriptor)
 
     def _prepare(self) -> None:
         self._root.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
@@ -133,6 +136,8 @@ class FileDisk:
             failed = self._failed.get(name)
             if failed is not None:
                 raise failed
+            if self._is_closed:
+                raise DiskError(str(self._root / name), "open", "the disk is closed", "start again")
             file = self._open.get(name)
             if file is not None:
                 self._open.move_to_end(name)
@@ -148,6 +153,9 @@ class FileDisk:
     def _release(self, file: _File) -> None:
         with self._lock:
             file.uses -= 1
+            is_last = self._is_closed and file.uses == 0
+        if is_last:
+            os.close(file.descriptor)
 
     def _close_some(self) -> None:
         """Close what was not used for longest; what it has not synced is synced first, so that no error is missed."""
@@ -209,6 +217,31 @@ class FileDisk:
             if operation in ("write", "sync"):
                 self._failed.setdefault(name, failure)
             raise failure from error
+
+
+class ReadOnlyDisk(FileDisk):
+    """A folder of files as they lie, for who looks at a store without being its owner.
+
+    Opening a store mends what a crash has left; here that does nothing, so what is open shows what a mended store would.
+    """
+
+    def append(self, name: str, data: bytes) -> None:
+        """Refuse."""
+        raise DiskError(
+            str(self._root / name), "write", f"{len(data)} bytes for a folder that is read only", "report it"
+        )
+
+    def sync(self, name: str) -> None:
+        """Leave it."""
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Leave it."""
+
+    def delete(self, name: str) -> None:
+        """Leave it."""
+
+    def _prepare(self) -> None:
+        """Leave it."""
 
 
 def _is_own(name: str) -> bool:

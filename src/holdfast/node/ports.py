@@ -69,6 +69,9 @@ class Disk(Protocol):
     def names(self) -> list[str]:
         """Return the files that exist, sorted."""
 
+    def close(self) -> None:
+        """Let go of what is open; what was not synced may be lost, as in a crash. The disk is not used after it."""
+
 
 class Signer(Protocol):
     """Holds one validator's key."""

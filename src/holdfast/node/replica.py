@@ -188,7 +188,13 @@ class Replica(Readings):
         self._checkpoints.open()
         self._join_rounds()
         self._catchup.consider()
+        self._ask_around()
+
+    def _ask_around(self) -> None:
+        """Ask everybody how far they are, again and again until that is known well enough to take part."""
         self._env.network.broadcast(encode_message(self._catchup.status(wants_reply=True)))
+        if not self._is_in_rounds:
+            self._env.set_timer("ask", self._env.config.rebroadcast_ms, self._rounds.height)
 
     def _open_height(self) -> None:
         self._rounds.begin()
@@ -236,6 +242,8 @@ class Replica(Readings):
                 self._rounds.on_timeout(Step(step), round_number)
             case "start" if height == self._rounds.height:
                 self._start_height()
+            case "ask" if not self._is_in_rounds:
+                self._ask_around()
             case "tick" if height == self._rounds.height:
                 self._tick()
             case "gossip":
@@ -251,10 +259,6 @@ class Replica(Readings):
         self._join_rounds()
         if self._is_in_rounds:
             self._rounds.start()
-        else:
-            # A replica that has just come up first hears where the others are; see SigningPermit.
-            self._env.network.broadcast(encode_message(self._catchup.status(wants_reply=True)))
-            self._env.set_timer("start", self._env.config.rebroadcast_ms, self._rounds.height)
 
     def _tick(self) -> None:
         self._rounds.rebroadcast()

@@ -19,6 +19,7 @@ from holdfast.node.application import (
 )
 from holdfast.node.exchange import ExchangeApplication, ReportSource
 from holdfast.node.frames import DamagedFileError
+from holdfast.node.jobs import BackgroundJobs
 from holdfast.node.links import Links
 from holdfast.node.loop import Loop, Timebase
 from holdfast.node.ports import Disk, DiskError, Network, Signer
@@ -102,6 +103,8 @@ class Validator:
         self._links = links
         self._time = time_base
         self._on_commit = on_commit
+        self._open_app: ExchangeApplication | None = None
+        self._disk: Disk | None = None
         self._loop: Loop | None = None
         self._failure: Failure | None = None
         self._waiting: set[Future[CheckTxResponse]] = set()
@@ -127,8 +130,12 @@ class Validator:
             return
         self._links.detach(self.given.index)
         loop.stop()
+        if self._open_app is not None:
+            self._open_app.close()
+        if self._disk is not None:
+            self._disk.close()
         self.replica = None
-        self.app = None
+        self.app = self._open_app = self._disk = None
         with self._waiting_lock:
             waiting, self._waiting = self._waiting, set()
         for future in waiting:
@@ -223,11 +230,12 @@ class Validator:
 
     def _come_up(self, loop: Loop, *, state_sync: bool) -> None:
         given = self.given
-        disk = given.open_disk()
-        app = _Exchange(
+        disk = self._disk = given.open_disk()
+        app = self._open_app = _Exchange(
             disk,
             given.report_source,
             snapshot_every=given.snapshot_every,
+            snapshot_offset=given.snapshot_every * given.index // len(given.validators),
             index=given.index,
             interval_ms=given.chain.block_interval_ms,
             elapsed_ms=self._time.elapsed_ms,
@@ -268,12 +276,20 @@ class _Exchange(ExchangeApplication):
         report_source: ReportSource,
         *,
         snapshot_every: int,
+        snapshot_offset: int,
         index: int,
         interval_ms: int,
         elapsed_ms: Callable[[], int],
         on_commit: OnCommit,
     ) -> None:
-        super().__init__(disk, report_source, snapshot_every=snapshot_every, rebuilds=False)
+        super().__init__(
+            disk,
+            report_source,
+            snapshot_every=snapshot_every,
+            snapshot_offset=snapshot_offset,
+            jobs=BackgroundJobs(),
+            rebuilds=False,
+        )
         self._index = index
         self._interval_ms = max(1, interval_ms)
         self._elapsed_ms = elapsed_ms

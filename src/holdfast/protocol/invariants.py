@@ -14,8 +14,8 @@ from holdfast.protocol.accounts.state import ACCOUNTS, CLEARING_BASE, FEE_POT, I
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book.state import ORDERS, SIDES, Side
 from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
-from holdfast.protocol.ledger.handlers import get_vault
-from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, DUST, USDC
+from holdfast.protocol.ledger.handlers import get_held_atoms
+from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, DUST, USDC, VAULT
 from holdfast.protocol.limits import NONCE_WINDOW
 from holdfast.protocol.liquidation.handlers import list_unhealthy
 from holdfast.protocol.liquidation.state import LIQUIDATIONS
@@ -49,13 +49,23 @@ def check(draft: Draft, block: BlockContext, *, rebuilds: bool) -> tuple[str, ..
 
 
 def cash_conserved(draft: Draft, block: BlockContext) -> None:
+    """What a block adds to the balances of each asset is what it has taken in less what it has paid out."""
+    balances, vault = draft[BALANCES], draft[VAULT]
+    added = [0] * len(ASSET_NAMES)
+    for (account_id, asset_id), amount in balances.changes().items():  # det-ok: a sum
+        added[asset_id] += (amount or 0) - (balances.get_base((account_id, asset_id)) or 0)
+    for asset_id, total in enumerate(added):
+        gained = get_held_atoms(vault.get(asset_id)) - get_held_atoms(vault.get_base(asset_id))
+        ensure(total == gained, f"{ASSET_NAMES[asset_id]} is conserved")
+
+
+def cash_adds_up(draft: Draft, block: BlockContext) -> None:
     """The balances of each asset add up to its deposits less its withdrawals."""
     totals = [0] * len(ASSET_NAMES)
     for (_, asset_id), amount in draft[BALANCES].items():
         totals[asset_id] += amount
     for asset_id, total in enumerate(totals):
-        vault = get_vault(draft, asset_id)
-        ensure(total == vault.deposited_atoms - vault.withdrawn_atoms, f"{ASSET_NAMES[asset_id]} is conserved")
+        ensure(total == get_held_atoms(draft[VAULT].get(asset_id)), f"the balances of {ASSET_NAMES[asset_id]} add up")
 
 
 def longs_equal_shorts(draft: Draft, block: BlockContext) -> None:
@@ -230,6 +240,7 @@ SUMS: Final[tuple[tuple[str, Invariant], ...]] = (
     ("DUST_ONLY_GROWS", dust_only_grows),
 )
 REBUILDS: Final[tuple[tuple[str, Invariant], ...]] = (
+    ("CASH_ADDS_UP", cash_adds_up),
     ("ORDERS_ARE_COUNTED", orders_are_counted),
     ("MARGIN_CACHE_FRESH", margin_cache_fresh),
     ("INDICES_EQUAL_PRIMARY", indices_equal_primary),

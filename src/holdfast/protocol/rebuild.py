@@ -8,6 +8,8 @@ from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import OPEN_ORDERS, QUOTES, SIDES
 from holdfast.protocol.instruments import handlers as instruments
 from holdfast.protocol.instruments.state import NAMES, SERIES
+from holdfast.protocol.ledger import handlers as ledger
+from holdfast.protocol.ledger.state import EXPOSED
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.portfolio.state import HOLDERS, HOLDINGS
@@ -17,12 +19,23 @@ from holdfast.state.table import AnyTable
 
 # The risk array and the accounts' risk are derived too; they belong to a block's marks: `MARGIN_CACHE_FRESH` and the
 # leaf tables stand for them.
-DERIVED: Final[tuple[AnyTable, ...]] = (OWNERS, HOLDINGS, HOLDERS, SIDES, OPEN_ORDERS, QUOTES, NAMES, SERIES)
+DERIVED: Final[tuple[AnyTable, ...]] = (
+    OWNERS,
+    EXPOSED,
+    HOLDINGS,
+    HOLDERS,
+    SIDES,
+    OPEN_ORDERS,
+    QUOTES,
+    NAMES,
+    SERIES,
+)
 
 
 def rebuild(draft: Draft) -> None:
     """Rebuild every index from the primary tables."""
     accounts.rebuild(draft)
+    ledger.rebuild(draft)
     instruments.rebuild(draft)
     portfolio.rebuild(draft)
     book.rebuild(draft)

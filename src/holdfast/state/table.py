@@ -75,7 +75,7 @@ class Table(Generic[K, V]):
 
         Refuses: Malformed, for a key of another length.
         """
-        if any(len(key) != self.key_bytes for key in keys):
+        if set(map(len, keys)) - {self.key_bytes}:
             message = f"a key of the table {self.name} has another length"
             raise Malformed(message)
         pieces = self._key_form.iter_unpack(b"".join(keys))

@@ -90,12 +90,13 @@ def test_bound__taken_away__changes_no_code_and_no_root(monkeypatch: pytest.Monk
     assert seen[Code.MARGIN_INITIAL_SHORT] > 10
 
 
-def test_covered__untouched_account__is_told_from_the_matrix() -> None:
+@pytest.mark.parametrize(("index", "has_coin"), [(0, False), (1, True)])
+def test_covered__untouched_account__is_told_from_its_cash_or_the_matrix(index: int, has_coin: bool) -> None:
     solo = start()
     draft = solo.draft()
-    assert draft[RISK].get(solo.account_id(0)) is None
-    assert solo.account_id(0) in draft[RISK_MATRIX][0].places
-    assert margin.is_covered(draft, solo.account_id(0))
+    assert draft[RISK].get(solo.account_id(index)) is None
+    assert (solo.account_id(index) in draft[RISK_MATRIX][0].places) == has_coin
+    assert margin.is_covered(draft, solo.account_id(index))
 
 
 def test_bound__too_low__is_found_by_the_invariant() -> None:

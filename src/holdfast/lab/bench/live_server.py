@@ -41,6 +41,14 @@ class Facts(NamedTuple):
     threads: int
 
 
+def free_port() -> int:
+    """Return a port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @dataclass(frozen=True, kw_only=True)
 class Launch:
     """How to start an exchange. `data` is None for one in memory."""
@@ -52,8 +60,7 @@ class Launch:
     extra_accounts: int = 0
     has_market: bool = True
     profile: Path | None = None
-    extra_mb: int = 0
-    port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=free_port)
 
     def command(self) -> list[str]:
         """Return the command line."""
@@ -197,14 +204,6 @@ def folder_bytes(folder: Path | None) -> int:
         except OSError:
             continue
     return total
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def last_words(log: Path) -> str:

@@ -16,6 +16,7 @@ from holdfast.node.wal import PREFIX as SIGNED_PREFIX
 from holdfast.primitives.check import ensure
 from holdfast.primitives.crypto import sha256
 from holdfast.primitives.reject import Malformed
+from holdfast.protocol.custody.messages import Deposited, Withdrawn
 from holdfast.protocol.messages import BLOCK_EVENTS_DECODER, ENVELOPE_DECODER, TX_DECODER, Envelope
 
 _ENTRY_HEAD_BYTES: Final = 9
@@ -170,9 +171,8 @@ class _Moved(NamedTuple):
 def _list_money(events: bytes) -> Iterator[_Moved]:
     decoded = BLOCK_EVENTS_DECODER.decode(events)
     for event in (*decoded.block, *(event for tx in decoded.txs for event in tx)):
-        name = type(event).__name__
-        if name in {"Deposited", "Withdrawn"}:
-            yield _Moved(name == "Deposited", event.asset_id, event.amount_atoms)  # type: ignore[union-attr]
+        if isinstance(event, Deposited | Withdrawn):
+            yield _Moved(isinstance(event, Deposited), event.asset_id, event.amount_atoms)
 
 
 def read_command(tx: bytes) -> tuple[str, Envelope] | None:

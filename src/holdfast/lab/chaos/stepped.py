@@ -2,6 +2,8 @@
 
 Its clock is a function of the chain's height, its transactions a function of the height too. So a run that was
 interrupted anywhere and started again ends in the state of one that never was.
+
+Blocks are a minute apart, but for one day that nobody sees: the options that are listed before it expire soon after it.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +20,7 @@ from holdfast.node.ports import DiskError
 from holdfast.node.replica import Replica
 from holdfast.node.replica_env import ChainConfig
 from holdfast.node.store import StoreError
-from holdfast.primitives.units import MINUTE_MS
+from holdfast.primitives.units import DAY_MS, MINUTE_MS
 from holdfast.protocol.chain import CLOCK
 from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
 from holdfast.protocol.surface.state import MARKS
@@ -27,6 +29,7 @@ from holdfast.state.draft import Draft
 
 INTERVAL_MS: Final = MINUTE_MS
 ACCOUNTS: Final = 8
+DAY_PASSES_AT: Final = 6
 _POWER: Final = 10
 _IDLE_STEPS_MAX: Final = 200
 _EXPIRY_OF_DAY_MS: Final = 8 * 60 * MINUTE_MS
@@ -53,7 +56,7 @@ class Script:
 
 
 def make_script(*, minutes_to_expiry: int, snapshot_every: int) -> Script:
-    """Return a chain that begins so many minutes before the first options expire, without transactions yet."""
+    """Return a chain that makes blocks for so many minutes until the first options expire; it has no orders yet."""
     genesis_time_ms = START_MS + _EXPIRY_OF_DAY_MS - minutes_to_expiry * MINUTE_MS
     solo = Solo(ACCOUNTS, validators=1, genesis_changes={"time_ms": genesis_time_ms})
     return Script(solo, genesis_time_ms, snapshot_every)
@@ -140,6 +143,11 @@ class Stepped:
                 told, idle = told + 1, 0
                 acknowledge(told, self.replica.app_hash)
 
+    def close(self) -> None:
+        """Close the files."""
+        self.app.close()
+        self.disk.close()
+
     def _offer(self) -> None:
         height = self.replica.height + 1
         if height > self._offered:
@@ -149,7 +157,8 @@ class Stepped:
 
     def _now_ms(self) -> int:
         height = 0 if self._replica is None else self._replica.height
-        return self._script.genesis_time_ms + INTERVAL_MS * (height + 1) + 1
+        passed_ms = DAY_MS if height >= DAY_PASSES_AT else 0
+        return self._script.genesis_time_ms + passed_ms + INTERVAL_MS * (height + 1) + 1
 
     def _check(self) -> None:
         if self.replica.halt_reason:

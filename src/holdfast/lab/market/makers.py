@@ -24,6 +24,8 @@ from holdfast.protocol.trading.messages import MassQuote, Quote, SetProtection
 
 SERIES_QUOTED: Final = 3
 STRIKES_EACH_SIDE: Final = 3
+# Quotes that stand a strike further out are kept, so that an index that hovers over a strike moves none.
+STRIKES_KEPT: Final = 4
 FUTURES_QUOTED: Final = 2
 # Nothing is quoted in its last minutes.
 LEFT_MIN_MS: Final = 3 * MINUTE_MS
@@ -45,15 +47,15 @@ def may_trade(market: Market, underlying: int) -> bool:
     return not is_depegged and is_action_allowed(market.draft, underlying, Action.INCREASE_RISK)
 
 
-def list_quoted(market: Market, underlying: int) -> list[Contract]:
+def list_quoted(market: Market, underlying: int, each_side: int = STRIKES_EACH_SIDE) -> list[Contract]:
     """Return what makers quote: options near the money of the nearest expiries, and the nearest futures."""
     earliest_ms = market.time_ms + LEFT_MIN_MS
     center_e8 = market.array.prices_e8.get(underlying, 0)
     found: list[Contract] = []
     for series in [one for one in market.chain.series[underlying] if one.expiry_ms > earliest_ms][:SERIES_QUOTED]:
         strikes = sorted(dict.fromkeys(option.strike_e8 for option in series.options))
-        below = [strike for strike in strikes if strike <= center_e8][-STRIKES_EACH_SIDE:]
-        above = [strike for strike in strikes if strike > center_e8][:STRIKES_EACH_SIDE]
+        below = [strike for strike in strikes if strike <= center_e8][-each_side:]
+        above = [strike for strike in strikes if strike > center_e8][:each_side]
         found.extend(option for option in series.options if option.strike_e8 in (*below, *above))
     futures = [one for one in market.chain.futures[underlying] if one.expiry_ms > earliest_ms]
     found.extend(futures[:FUTURES_QUOTED])
@@ -98,7 +100,12 @@ class LiveMaker(Maker):
     def _renew(self, market: Market, underlying: int) -> list[Quote]:
         """Return the quotes to put up, to move, and to take back."""
         standing = self._standing(market, underlying)
-        watched = list_quoted(market, underlying) if may_trade(market, underlying) else []
+        watched: list[Contract] = []
+        if may_trade(market, underlying):
+            watched = list_quoted(market, underlying)
+            near = dict.fromkeys(contract.id for contract in watched)
+            kept = list_quoted(market, underlying, STRIKES_KEPT)
+            watched.extend(one for one in kept if one.id in standing and one.id not in near)
         wanted = [self._quote(market, contract) for contract in watched]
         scored = [
             (self._drift_ppm(market, contract, quote, standing.get(contract.id, {})), quote)

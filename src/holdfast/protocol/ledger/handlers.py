@@ -2,7 +2,7 @@
 
 from holdfast.primitives.check import ensure
 from holdfast.protocol.accounts.state import INSURANCE_FUND
-from holdfast.protocol.ledger.state import BALANCES, DUST, USDC, VAULT, VaultTotals
+from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, DUST, EXPOSED, USDC, VAULT, VaultTotals
 from holdfast.state.draft import Draft
 
 
@@ -19,6 +19,11 @@ def get_cash(draft: Draft, account_id: int) -> int:
 def get_vault(draft: Draft, asset_id: int) -> VaultTotals:
     """Return what has come in and gone out of an asset."""
     return draft[VAULT].get(asset_id) or VaultTotals(0, 0)
+
+
+def get_held_atoms(totals: VaultTotals | None) -> int:
+    """Return what a vault holds by its totals; nothing where there are none yet."""
+    return 0 if totals is None else totals.deposited_atoms - totals.withdrawn_atoms
 
 
 def move(draft: Draft, payer_id: int, payee_id: int, asset_id: int, amount_atoms: int) -> None:
@@ -53,6 +58,17 @@ def book_dust(draft: Draft, payer_id: int, asset_id: int, amount_atoms: int) -> 
         draft[DUST].put(asset_id, (draft[DUST].get(asset_id) or 0) + amount_atoms)
 
 
+def rebuild(draft: Draft) -> None:
+    """Rebuild the index of accounts with a coin or a debt."""
+    draft[EXPOSED].fill(
+        {
+            account_id: True
+            for (account_id, asset_id), amount in draft[BALANCES].items()
+            if asset_id != USDC or amount < 0
+        }
+    )
+
+
 def _add(draft: Draft, account_id: int, asset_id: int, change_atoms: int) -> None:
     balances = draft[BALANCES]
     key = (account_id, asset_id)
@@ -62,3 +78,14 @@ def _add(draft: Draft, account_id: int, asset_id: int, change_atoms: int) -> Non
         balances.put(key, after)
     else:
         balances.delete(key)
+    if asset_id != USDC or after < 0 or account_id in draft[EXPOSED]:
+        _note_exposure(draft, account_id)
+
+
+def _note_exposure(draft: Draft, account_id: int) -> None:
+    balances, exposed = draft[BALANCES], draft[EXPOSED]
+    has_coin = any((account_id, asset_id) in balances for asset_id in range(len(ASSET_NAMES)) if asset_id != USDC)
+    if has_coin or get_cash(draft, account_id) < 0:
+        exposed.put(account_id, True)  # noqa: FBT003 -- a set
+    elif account_id in exposed:
+        exposed.delete(account_id)

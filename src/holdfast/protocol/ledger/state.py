@@ -24,4 +24,6 @@ class VaultTotals(Record):
 
 BALANCES: Final = Table[tuple[int, int], int]("balances", ["u64", "u64"], int, tag=10)
 VAULT: Final = Table[int, VaultTotals]("vault", ["u64"], VaultTotals, tag=11)
+# Accounts with a coin or a debt: whose margin is more than cash even without a position. Derived.
+EXPOSED: Final = Table[int, bool]("exposed", ["u64"], bool, tag=None)
 DUST: Final = Table[int, int]("dust", ["u64"], int, tag=12)

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from holdfast.primitives.units import DAY_MS, HOUR_MS, div_floor
-from holdfast.protocol.accounts.state import CLEARING_BASE
+from holdfast.protocol.accounts.state import CLEARING_BASE, is_margined
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import FLAG_QUOTE, Order, Side
@@ -184,13 +184,18 @@ def start_day(draft: Draft, block: BlockContext) -> None:
     if matrix is None or last >= day or (last == day - 1 and draft[FROZEN].keys()):
         return
     draft[DAY].put(0, day)
+    equities = {
+        account_id: cash
+        for (account_id, asset_id), cash in draft[BALANCES].items()
+        if asset_id == USDC and is_margined(account_id)
+    }
+    equities.update(zip(matrix.account_ids.tolist(), matrix.equity_atoms.tolist(), strict=True))
     for account_id in list(draft[DAY_STARTS].keys()):
-        if account_id not in matrix.places:
+        if account_id not in equities:
             draft[DAY_STARTS].delete(account_id)
-    equities = matrix.equity_atoms.tolist()
-    for account_id in sorted(matrix.places):
+    for account_id in sorted(equities):
         has_held = bool(portfolio.get_holdings(draft, account_id))
-        draft[DAY_STARTS].put(account_id, DayStart(equities[matrix.places[account_id]], 0, has_held))
+        draft[DAY_STARTS].put(account_id, DayStart(equities[account_id], 0, has_held))
 
 
 def note_deposit(draft: Draft, account_id: int, value_atoms: int) -> None:

@@ -10,7 +10,7 @@ from holdfast.protocol.book.state import FLAG_QUOTE, ORDERS, Order, Side
 from holdfast.protocol.collateral import rules as collateral
 from holdfast.protocol.collateral.params import COINS, COLLATERAL
 from holdfast.protocol.instruments.state import INSTRUMENTS
-from holdfast.protocol.ledger.state import BALANCES, USDC
+from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, EXPOSED, USDC
 from holdfast.protocol.limits import SCENARIOS
 from holdfast.protocol.margin.params import (
     JOINT_INDEX,
@@ -46,18 +46,23 @@ class _Sums(NamedTuple):
 
 
 def compute_matrix(draft: Draft, array: RiskArray, charges: Charges) -> RiskMatrix:
-    """Return the risk of every account that holds, owes or orders anything."""
-    balances = [
-        (account_id, asset_id, amount)
-        for (account_id, asset_id), amount in draft[BALANCES].items()
-        if is_margined(account_id)
-    ]
+    """Return the risk of every account that holds a position or a coin, owes or orders anything.
+
+    Why no other: the risk of an account that has nothing but cash is its cash, and most accounts are of that kind.
+    """
     positions = list(draft[POSITIONS].items())
     orders = [order for _, order in draft[ORDERS].items()]
-    seen = dict.fromkeys(account_id for account_id, _, _ in balances)
+    seen = dict.fromkeys(filter(is_margined, draft[EXPOSED].keys()))
     seen.update(dict.fromkeys(account_id for (account_id, _), _ in positions))
     seen.update(dict.fromkeys(order.account_id for order in orders))
     ids = sorted(seen)
+    get_balance = draft[BALANCES].get
+    balances = [
+        (account_id, asset_id, amount)
+        for account_id in ids
+        for asset_id in range(len(ASSET_NAMES))
+        if (amount := get_balance((account_id, asset_id))) is not None
+    ]
     places = {account_id: place for place, account_id in enumerate(ids)}
     sums = _sum_positions(array, len(ids), [(places[a], i, p.lots, p.cost_atoms) for (a, i), p in positions])
     worth = _add_collateral(draft, array, places, balances, sums.stress)

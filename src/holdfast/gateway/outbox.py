@@ -1,0 +1,81 @@
+"""What waits to be sent to one connection: bounded, and of what only tells the present, the last word alone."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+MESSAGES_MAX: Final = 256
+BYTES_MAX: Final = 1024 * 1024
+
+
+class _Entry:
+    __slots__ = ("channel", "frame")
+
+    def __init__(self, channel: str, frame: bytes) -> None:
+        self.channel = channel
+        self.frame = frame
+
+
+class Outbox:
+    """Frames in order. When they grow too many, or too large, the reader is too slow and is given up."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._entries: deque[_Entry] = deque()
+        self._latest: dict[str, _Entry] = {}
+        self._is_filled = asyncio.Event()
+        self.bytes = 0
+        self.is_overflown = False
+
+    def __len__(self) -> int:
+        """Return how many frames wait."""
+        return len(self._entries)
+
+    def put(self, frame: bytes, *, channel: str = "") -> None:
+        """Add a frame; with a channel it may later be replaced by a newer one while it still waits."""
+        if self.is_overflown:
+            return
+        # One large answer to an empty outbox is what was asked for, not slowness.
+        if self._entries and (len(self._entries) >= MESSAGES_MAX or self.bytes + len(frame) > BYTES_MAX):
+            self.overflow()
+            return
+        entry = _Entry(channel, frame)
+        self._entries.append(entry)
+        self.bytes += len(frame)
+        if channel:
+            self._latest[channel] = entry
+        self._is_filled.set()
+
+    def replace(self, channel: str, frame: bytes) -> bool:
+        """Put a frame in the place of a channel's waiting one; return whether there was one."""
+        entry = self._latest.get(channel)
+        if entry is None:
+            return False
+        self.bytes += len(frame) - len(entry.frame)
+        entry.frame = frame
+        return True
+
+    def has(self, channel: str) -> bool:
+        """Return whether a channel's frame waits."""
+        return channel in self._latest
+
+    def overflow(self) -> None:
+        """Give the reader up: nothing more is kept for it."""
+        self.is_overflown = True
+        self._entries.clear()
+        self._latest.clear()
+        self.bytes = 0
+        self._is_filled.set()
+
+    async def take(self) -> bytes | None:
+        """Return the next frame, None where the reader was given up."""
+        while not self._entries and not self.is_overflown:
+            self._is_filled.clear()
+            await self._is_filled.wait()
+        if self.is_overflown:
+            return None
+        entry = self._entries.popleft()
+        self.bytes -= len(entry.frame)
+        if self._latest.get(entry.channel) is entry:
+            del self._latest[entry.channel]
+        return entry.frame

@@ -1,0 +1,342 @@
+"""Channels and who follows them. A message is encoded once, whoever hears it; a slow reader delays nobody.
+
+After each block: trades, blocks and accounts are told block by block, without a gap; tickers and books as they are
+after the last block, since only that counts.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Protocol
+
+from holdfast.gateway import envelope
+from holdfast.gateway.accounts import show_balances
+from holdfast.gateway.api import Api
+from holdfast.gateway.backend import View
+from holdfast.gateway.books import BookState, list_changes, read_book, show_snapshot
+from holdfast.gateway.channels import Channel, parse_channel
+from holdfast.gateway.history import AccountUpdate, Written
+from holdfast.gateway.numbers import usd
+from holdfast.gateway.objects import (
+    Shown,
+    base_of,
+    kind_of,
+    show_book,
+    show_order,
+    show_own_trade,
+    show_ticker,
+    show_trade,
+)
+from holdfast.gateway.rows import TradeRow
+from holdfast.node.embedded import NoValidatorError
+from holdfast.protocol.accounts.state import ACCOUNTS
+from holdfast.protocol.oracle.state import FEEDS
+
+RESEND_S: Final = 1.0
+TOPICS_AT_ONCE: Final = 16
+TOPICS_MAX: Final = 20_000
+
+
+class Listener(Protocol):
+    """Who follows channels."""
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame that must not be left out."""
+
+    def send_latest(self, channel: str, frame: bytes, whole: bytes) -> None:
+        """Send a frame of a channel that tells the present; `whole` replaces one that still waits."""
+
+
+class Topic:
+    """One channel with its followers, and what it said last."""
+
+    __slots__ = ("book", "channel", "instrument_id", "last", "last_frame", "listeners", "said_s")
+
+    def __init__(self, channel: Channel, instrument_id: int) -> None:
+        self.channel = channel
+        self.instrument_id = instrument_id
+        self.listeners: dict[Listener, None] = {}
+        self.last: object = None
+        self.last_frame = b""
+        self.book: BookState | None = None
+        self.said_s = 0.0
+
+
+class Hub:
+    """All channels."""
+
+    def __init__(self, api: Api) -> None:
+        """Start with nobody listening."""
+        self._api = api
+        self._topics: dict[str, Topic] = {}
+        self._is_dirty = asyncio.Event()
+        self._last_block = b""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to tell."""
+        self._tasks = [asyncio.create_task(self._refresh()), asyncio.create_task(self._resend())]
+
+    async def close(self) -> None:
+        """Tell no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # Who follows what
+
+    def subscribe(self, listener: Listener, names: Iterable[str]) -> list[str]:
+        """Add a listener to channels; return those that there are."""
+        accepted: list[str] = []
+        for name in names:
+            topic = self._topics.get(name) or self._open(name)
+            if topic is None:
+                continue
+            topic.listeners[listener] = None
+            accepted.append(name)
+        # The answer to the request goes first.
+        asyncio.get_running_loop().call_soon(self._greet, listener, accepted)
+        return accepted
+
+    def unsubscribe(self, listener: Listener, names: Iterable[str]) -> list[str]:
+        """Take a listener off channels; return those that it was on."""
+        dropped: list[str] = []
+        for name in names:
+            topic = self._topics.get(name)
+            if topic is not None and listener in topic.listeners:
+                del topic.listeners[listener]
+                dropped.append(name)
+                if not topic.listeners:
+                    del self._topics[name]
+        return dropped
+
+    def _open(self, name: str) -> Topic | None:
+        channel = parse_channel(name)
+        if channel is None or len(self._topics) >= TOPICS_MAX:
+            return None
+        instrument_id = 0
+        if channel.kind in ("ticker", "quote", "book", "depth", "trades", "account"):
+            try:
+                with self._api.backend.reading() as view:
+                    if channel.kind == "account":
+                        if channel.number not in view.draft[ACCOUNTS]:
+                            return None
+                    else:
+                        found = self._api.instruments.find(view.draft, channel.subject)
+                        if found is None:
+                            return None
+                        instrument_id = found
+            except NoValidatorError:
+                return None
+        topic = self._topics[name] = Topic(channel, instrument_id)
+        return topic
+
+    def _greet(self, listener: Listener, names: Sequence[str]) -> None:
+        """Tell a new listener how things are."""
+        topics = [topic for name in names if (topic := self._topics.get(name)) and listener in topic.listeners]
+        try:
+            with self._api.backend.reading() as view:
+                for topic in topics:
+                    frame = self._current(topic, view)
+                    if frame:
+                        listener.send_latest(topic.channel.name, frame, frame)
+        except NoValidatorError:
+            return
+
+    def _current(self, topic: Topic, view: View) -> bytes:
+        channel = topic.channel
+        if channel.kind == "blocks":
+            return self._last_block
+        if channel.kind == "account":
+            seq = self._api.history.last_seq(channel.number)
+            update = AccountUpdate(channel.number, seq, self._api.history.height, [])
+            return _frame(channel.name, {**self._show_account(update, None, view), "type": "snapshot"})
+        if channel.kind == "book":
+            if topic.book is None:
+                topic.book = self._read_book(topic, view)
+            return b"" if topic.book is None else _frame(channel.name, show_snapshot(topic.book))
+        if not topic.last_frame:
+            self._look(topic, view)
+        return topic.last_frame
+
+    # After each block
+
+    def written(self, written: Written) -> None:
+        """Tell what a block has brought."""
+        rows = written.rows
+        commit = rows.commit
+        block: Shown = {
+            "height": commit.height,
+            "time_ms": commit.time_ms,
+            "app_hash": commit.app_hash.hex(),
+            "transactions": len(rows.txs),
+            "trades": len(rows.trades),
+        }
+        self._last_block = _frame("blocks", block)
+        self._is_dirty.set()
+        if not self._topics:
+            return
+        self._say("blocks", self._last_block)
+        wanted = {number: f"account.{number}" for number in written.updates if f"account.{number}" in self._topics}
+        if not wanted and not rows.trades:
+            return
+        try:
+            with self._api.backend.reading() as view:
+                for number, name in wanted.items():
+                    self._say(name, _frame(name, self._show_account(written.updates[number], written, view)))
+                self._tell_trades(rows.trades, view)
+        except NoValidatorError:
+            return
+
+    def _show_account(self, update: AccountUpdate, written: Written | None, view: View) -> Shown:
+        number = update.account_id
+        shown: Shown = {
+            "account_id": number,
+            "seq": update.seq,
+            "height": update.height,
+            "events": update.events,
+            "balances": show_balances(view.draft, number),
+            "balances_height": view.height,
+        }
+        if written is None:
+            return shown
+        rows, known = written.rows, self._api.instruments
+        orders = [(row, known.get(view.draft, row.instrument_id)) for row in rows.orders.values()]
+        trades = [row for row in rows.trades if number in (row.taker_id, row.maker_id)]
+        fills = [(row, known.get(view.draft, row.instrument_id)) for row in trades]
+        return shown | {
+            "time_ms": rows.commit.time_ms,
+            "app_hash": rows.commit.app_hash.hex(),
+            "orders": [show_order(row, one) for row, one in orders if one is not None and row.account_id == number],
+            "trades": [
+                show_own_trade(
+                    row,
+                    one,
+                    number,
+                    rows.orders.get(row.taker_order_id if row.taker_id == number else row.maker_order_id),
+                )
+                for row, one in fills
+                if one is not None
+            ],
+        }
+
+    def _tell_trades(self, trades: Sequence[TradeRow], view: View) -> None:
+        told: dict[str, list[Shown]] = {}
+        followed = [topic for topic in self._topics.values() if topic.channel.kind in ("trades", "trades_of")]
+        if not followed:
+            return
+        for row in trades:
+            instrument = self._api.instruments.get(view.draft, row.instrument_id)
+            if instrument is None:
+                continue
+            shown = show_trade(row, instrument)
+            currencies = ("ANY", "USDC", base_of(instrument))
+            for topic in followed:
+                channel = topic.channel
+                is_meant = (
+                    topic.instrument_id == row.instrument_id
+                    if channel.kind == "trades"
+                    else channel.subject in currencies and channel.instrument_kind in ("any", kind_of(instrument))
+                )
+                if is_meant:
+                    told.setdefault(channel.name, []).append(shown)
+        for name, data in told.items():
+            self._say(name, _frame(name, data))
+
+    def _say(self, name: str, frame: bytes) -> None:
+        topic = self._topics.get(name)
+        for listener in list(topic.listeners) if topic else ():
+            listener.send(frame)
+            self._api.metrics.notifications.inc()
+
+    def _say_latest(self, topic: Topic, frame: bytes, whole: bytes) -> None:
+        topic.said_s = asyncio.get_running_loop().time()
+        for listener in list(topic.listeners):
+            listener.send_latest(topic.channel.name, frame, whole)
+            self._api.metrics.notifications.inc()
+
+    # What tells the present
+
+    async def _refresh(self) -> None:
+        while True:
+            await self._is_dirty.wait()
+            self._is_dirty.clear()
+            for topics in _chunks([topic for topic in self._topics.values() if topic.channel.has_state]):
+                try:
+                    with self._api.backend.reading() as view:
+                        for topic in topics:
+                            self._look(topic, view)
+                except NoValidatorError:
+                    break
+                # Others wait too, and this state's validator for its lock.
+                await asyncio.sleep(0)
+
+    async def _resend(self) -> None:
+        """Repeat tickers of a silent market: who waits for the next message must not wait for ever."""
+        while True:
+            await asyncio.sleep(RESEND_S / 2)
+            now_s = asyncio.get_running_loop().time()
+            for topic in list(self._topics.values()):
+                is_due = topic.channel.kind in ("ticker", "quote", "index") and now_s - topic.said_s >= RESEND_S
+                if is_due and topic.last_frame:
+                    self._say_latest(topic, topic.last_frame, topic.last_frame)
+
+    def _look(self, topic: Topic, view: View) -> None:
+        """Tell a topic's followers what has changed since it last said something."""
+        if topic.channel.kind == "book":
+            self._look_at_book(topic, view)
+            return
+        data = self._show(topic, view)
+        if data is None:
+            return
+        unstamped = {name: value for name, value in data.items() if name not in ("timestamp", "change_id")}
+        if unstamped != topic.last:
+            topic.last = unstamped
+            topic.last_frame = _frame(topic.channel.name, data)
+            self._say_latest(topic, topic.last_frame, topic.last_frame)
+
+    def _show(self, topic: Topic, view: View) -> Shown | None:
+        channel, draft = topic.channel, view.draft
+        if channel.kind == "index":
+            feed = draft[FEEDS].get(channel.number)
+            if feed is None:
+                return None
+            return {"timestamp": view.time_ms, "price": usd(feed.price_e8), "index_name": channel.subject}
+        instrument = self._api.instruments.get(draft, topic.instrument_id)
+        if instrument is None:
+            return None
+        if channel.kind == "depth":
+            args = (draft, topic.instrument_id, instrument, self._api.stats, view.time_ms, view.height, channel.number)
+            book = show_book(*args)
+            return {name: book[name] for name in ("timestamp", "instrument_name", "change_id", "bids", "asks")}
+        ticker = show_ticker(draft, topic.instrument_id, instrument, self._api.stats, view.time_ms)
+        if channel.kind == "ticker":
+            return ticker
+        prices = {name: ticker[name] or 0.0 for name in ticker if name.startswith("best_")}
+        return {"timestamp": view.time_ms, "instrument_name": instrument.name, **prices}
+
+    def _read_book(self, topic: Topic, view: View) -> BookState | None:
+        instrument = self._api.instruments.get(view.draft, topic.instrument_id)
+        if instrument is None:
+            return None
+        return read_book(view.draft, topic.instrument_id, instrument, view.time_ms, view.height)
+
+    def _look_at_book(self, topic: Topic, view: View) -> None:
+        before, after = topic.book, self._read_book(topic, view)
+        if after is None or before is None or after.height <= before.height:
+            topic.book = before or after
+            return
+        changes = list_changes(before, after)
+        if changes is not None:
+            topic.book = after
+            name = topic.channel.name
+            self._say_latest(topic, _frame(name, changes), _frame(name, show_snapshot(after)))
+
+
+def _chunks(topics: list[Topic]) -> Iterator[list[Topic]]:
+    for first in range(0, len(topics), TOPICS_AT_ONCE):
+        yield topics[first : first + TOPICS_AT_ONCE]
+
+
+def _frame(name: str, data: object) -> bytes:
+    notification = {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": name, "data": data}}
+    return envelope.encode(notification)
