@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from holdfast.protocol.trading.messages import CancelOrder, PlaceOrder
-from tests.support.gateway import future_of, open_market, option_of, served
+from tests.support.gateway import future_of, open_market, option_of, served, settled
 
 
 def test_status__a_running_chain__names_chain_height_and_app_hash() -> None:
@@ -33,22 +33,14 @@ def test_order__placed_and_filled__shows_everywhere() -> None:
             price = round(float(str(ticker["mark_price"])))
             sell = backend.sign(0, PlaceOrder(number, 1, price, 100))
             buy = backend.sign(1, PlaceOrder(number, 0, price, 40, client_id=7))
-            task = asyncio.create_task(client.ask("public/submit", tx=sell.hex()))
-            while not backend.pool:
-                await asyncio.sleep(0.002)
-            await here.step()
-            placed = await task
+            [placed] = await settled(here, sell)
             assert (placed["state"], placed["code"], placed["height"]) == ("committed", 0, 3)
             order = placed["order"]
             assert isinstance(order, dict)
             assert (order["order_state"], order["amount"], order["price"]) == ("open", 1.0, float(price))
             book = await client.ask("public/get_order_book", instrument_name=name, depth=5)
             assert book["asks"] == [[float(price), 1.0]]
-            task = asyncio.create_task(client.ask("public/submit", tx=buy.hex()))
-            while not backend.pool:
-                await asyncio.sleep(0.002)
-            await here.step()
-            bought = await task
+            [bought] = await settled(here, buy)
             assert bought["state"] == "committed"
             trades = bought["trades"]
             assert isinstance(trades, list)
@@ -75,54 +67,52 @@ def test_order__placed_and_filled__shows_everywhere() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(
-    ("method", "params"),
-    [
-        ("public/test", {}),
-        ("public/hello", {"client_name": "x", "client_version": "1"}),
-        ("public/get_time", {}),
-        ("public/status", {}),
-        ("public/get_currencies", {}),
-        ("public/get_instruments", {}),
-        ("public/get_instruments", {"currency": "BTC", "kind": "option", "expired": False}),
-        ("public/get_instruments", {"currency": "SOL"}),
-        ("public/get_instruments", {"currency": "any", "expired": True}),
-        ("public/get_book_summary_by_currency", {"currency": "BTC"}),
-        ("public/get_last_trades_by_currency", {"currency": "BTC"}),
-        ("public/get_index_price", {"index_name": "btc_usdc"}),
-        ("public/get_index_price_names", {}),
-        ("public/get_expirations", {"currency": "BTC"}),
-        ("public/get_account", {"account_id": 1000}),
-        ("public/get_nonce", {"account_id": 1000, "signer": "00" * 32}),
-        ("public/get_positions", {"account_id": 1000}),
-        ("public/get_margin", {"account_id": 1000}),
-        ("public/get_open_orders", {"account_id": 1000}),
-        ("public/get_order_history", {"account_id": 1000}),
-        ("public/get_user_trades", {"account_id": 1000}),
-        ("public/get_account_events", {"account_id": 1000}),
-        ("public/get_block", {}),
-        ("public/get_block", {"height": 1}),
-        ("public/get_validators", {}),
-        ("public/get_genesis", {}),
-        ("public/get_checkpoint", {}),
-        ("public/get_proof", {"table": "accounts", "key": 1000}),
-        ("public/get_proof", {"table": "balances", "key": "1000,0"}),
-        ("public/get_proof", {"path": "01" + "00" * 8}),
-        ("public/get_tx", {"tx_hash": "00" * 32}),
-        ("public/get_tx", {"account_id": 1000, "signer": "00" * 32, "nonce": 1}),
-    ],
-)
-def test_method__plain_params__answers_by_post_and_get(method: str, params: dict[str, object]) -> None:
+PLAIN: list[tuple[str, dict[str, object]]] = [
+    ("public/test", {}),
+    ("public/hello", {"client_name": "x", "client_version": "1"}),
+    ("public/get_time", {}),
+    ("public/status", {}),
+    ("public/get_currencies", {}),
+    ("public/get_instruments", {}),
+    ("public/get_instruments", {"currency": "BTC", "kind": "option", "expired": False}),
+    ("public/get_instruments", {"currency": "SOL"}),
+    ("public/get_instruments", {"currency": "any", "expired": True}),
+    ("public/get_book_summary_by_currency", {"currency": "BTC"}),
+    ("public/get_last_trades_by_currency", {"currency": "BTC"}),
+    ("public/get_index_price", {"index_name": "btc_usdc"}),
+    ("public/get_index_price_names", {}),
+    ("public/get_expirations", {"currency": "BTC"}),
+    ("public/get_account", {"account_id": 1000}),
+    ("public/get_nonce", {"account_id": 1000, "signer": "00" * 32}),
+    ("public/get_positions", {"account_id": 1000}),
+    ("public/get_margin", {"account_id": 1000}),
+    ("public/get_open_orders", {"account_id": 1000}),
+    ("public/get_order_history", {"account_id": 1000}),
+    ("public/get_user_trades", {"account_id": 1000}),
+    ("public/get_account_events", {"account_id": 1000}),
+    ("public/get_block", {}),
+    ("public/get_block", {"height": 1}),
+    ("public/get_validators", {}),
+    ("public/get_genesis", {}),
+    ("public/get_checkpoint", {}),
+    ("public/get_proof", {"table": "accounts", "key": 1000}),
+    ("public/get_proof", {"table": "balances", "key": "1000,0"}),
+    ("public/get_proof", {"path": "01" + "00" * 8}),
+    ("public/get_tx", {"tx_hash": "00" * 32}),
+    ("public/get_tx", {"account_id": 1000, "signer": "00" * 32, "nonce": 1}),
+]
+
+
+def test_methods__plain_params__answer_alike_by_post_and_get() -> None:
     async def run() -> None:
         async with served(open_market()) as here:
-            posted = await here.client.call(method, **params)
-            query = {
-                name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in params.items()
-            }
-            got = await here.client.get(method, query)
-            assert got["result"] == posted
-            if isinstance(posted, dict) and "height" in posted:
-                assert got.get("height", posted["height"]) == posted["height"]
+            for method, given in PLAIN:
+                posted = await here.client.call(method, **given)
+                query = {
+                    name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()
+                }
+                got = await here.client.get(method, query)
+                assert got["result"] == posted, method
 
     asyncio.run(run())
 

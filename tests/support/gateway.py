@@ -11,7 +11,15 @@ from typing import NamedTuple
 import aiohttp
 import msgspec
 
-from holdfast.consensus.messages import NO_COMMIT, Block, CheckpointCertificate, Header
+from holdfast.consensus.messages import (
+    NO_COMMIT,
+    Block,
+    CheckpointCertificate,
+    CheckpointSignature,
+    Header,
+    checkpoint_sign_bytes,
+    make_sign_domains,
+)
 from holdfast.gateway import Gateway, serve
 from holdfast.gateway.backend import CommitEvent, DevControls, Json
 from holdfast.lab.solo import Solo
@@ -20,8 +28,10 @@ from holdfast.node.embedded import NoValidatorError, ValidatorStatus, View
 from holdfast.node.validator import CommitEvent as Committed
 from holdfast.primitives import codec
 from holdfast.primitives.crypto import sha256
+from holdfast.protocol.custody.messages import Deposit
 from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
 from holdfast.protocol.messages import Command
+from holdfast.protocol.surface.state import MARKS
 
 ZERO = bytes(32)
 JsonObject = dict[str, object]
@@ -100,7 +110,14 @@ class SoloBackend:
 
     def checkpoint_at(self, height: int) -> CheckpointCertificate | None:
         known = self.outcomes.get(height)
-        return None if known is None else CheckpointCertificate(height, known.time_ms, known.app_hash, ())
+        if known is None:
+            return None
+        domains = make_sign_domains(self.chain_id, self.genesis_hash)
+        message = checkpoint_sign_bytes(domains, height, known.time_ms, known.app_hash)
+        signatures = tuple(
+            CheckpointSignature(index, key.sign(message)) for index, key in enumerate(self.solo.validator_keys)
+        )
+        return CheckpointCertificate(height, known.time_ms, known.app_hash, signatures)
 
     def now_ms(self) -> int:
         return self.solo.time_ms
@@ -153,8 +170,6 @@ class Controls:
         return {"asset": asset, "factor": factor, "price": price}
 
     def deposit(self, owner_key: bytes, asset_id: int, amount_atoms: int) -> bytes:
-        from holdfast.protocol.custody.messages import Deposit
-
         return self._backend.sign(-1, Deposit(owner_key, asset_id, amount_atoms))
 
     def status(self) -> Json:
@@ -205,6 +220,13 @@ class Client:
         return error
 
 
+async def until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(seconds):
+        while not is_so():  # noqa: ASYNC110 -- what is waited for happens in other threads
+            await asyncio.sleep(0.001)
+
+
 class Served(NamedTuple):
     backend: SoloBackend
     gateway: Gateway
@@ -213,13 +235,12 @@ class Served(NamedTuple):
     async def step(self, *txs: bytes) -> None:
         """Make a block and wait until the gateway has told of it."""
         event = await asyncio.to_thread(self.backend.step, *txs)
-        while self.gateway.height < event.height:
-            await asyncio.sleep(0.002)
+        await until(lambda: self.gateway.height >= event.height)
 
 
 def open_market(accounts: int = 4, blocks: int = 2, **options: object) -> SoloBackend:
     """Return a backend with live prices and listed instruments."""
-    backend = SoloBackend(Solo(accounts, **options))  # type: ignore[arg-type]
+    backend = SoloBackend(Solo(accounts, rebuilds=False, **options))  # type: ignore[arg-type]
     for _ in range(blocks):
         backend.step()
     return backend
@@ -234,11 +255,25 @@ async def served(
     try:
         async with aiohttp.ClientSession() as session:
             here = Served(backend, gateway, Client(session, gateway.port))
-            while gateway.height < backend.solo.height:
-                await asyncio.sleep(0.002)
+            await until(lambda: gateway.height >= backend.solo.height)
             yield here
     finally:
         await gateway.close()
+
+
+async def settled(here: Served, *submissions: bytes) -> list[JsonObject]:
+    """Submit transactions, make a block of them and return what became of each."""
+    tasks = [asyncio.create_task(here.client.ask("public/submit", tx=tx.hex())) for tx in submissions]
+    before = here.backend.submitted
+    await until(lambda: here.backend.submitted >= before + len(submissions) or all(task.done() for task in tasks))
+    await here.step()
+    return list(await asyncio.gather(*tasks))
+
+
+def mark_ticks(backend: SoloBackend, instrument_id: int) -> int:
+    """Return an instrument's mark in ticks, rounded down."""
+    with backend.reading() as view:
+        return view.draft[MARKS][instrument_id].mark_e8 // view.draft[INSTRUMENTS][instrument_id].tick_e8
 
 
 def future_of(backend: SoloBackend, underlying: int = 1) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import typer
 
 from holdfast.cli.keys import Holder, find_holder, unlock
-from holdfast.cli.show import note, print_facts, print_json, print_table, show_time
+from holdfast.cli.show import note, print_facts, print_json, print_table, show_time, show_value
 from holdfast.client.blocking import Exchange
 from holdfast.client.errors import EXIT_FAILURE, EXIT_STALLED, EXIT_UNREACHABLE, KeystoreError
 from holdfast.client.home import find_home
@@ -87,9 +87,10 @@ def _print_result(result: TxResult, title: str) -> None:
     order = result.order
     if order is not None:
         facts["order id"] = order.order_id
-        words = f"{order.direction} {order.amount} {order.instrument_name}"
-        facts["order"] = f"{order.order_state}: {words} at {order.price or 'the market'}"
-        facts["filled"] = f"{order.filled_amount} of {order.amount}"
+        price = "the market" if order.order_type == "market" or order.price is None else show_value(order.price)
+        words = f"{order.direction} {show_value(order.amount)} {order.instrument_name} at {price}"
+        facts["order"] = f"{order.order_state}: {words}"
+        facts["filled"] = f"{show_value(order.filled_amount)} of {show_value(order.amount)}"
         if order.filled_amount and order.average_price:
             facts["average price"] = order.average_price
     if result.state in (PENDING, UNKNOWN):

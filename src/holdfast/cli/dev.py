@@ -1,11 +1,14 @@
 """`holdfast dev`: what an operator does to a running devnet: faults, prices, time."""
 
-import json
 import re
 import time
+from collections.abc import Mapping
 from typing import Annotated, NoReturn
 
 import typer
+
+from holdfast.cli.options import URL, Json, Url
+from holdfast.cli.show import print_json, stop, told
 
 dev = typer.Typer(
     help="Faults, prices and time on a devnet that `holdfast up` runs. Refused elsewhere.",
@@ -15,12 +18,9 @@ dev = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Url = Annotated[str, typer.Option("--url", envvar="HOLDFAST_URL", help="Where the devnet serves.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 For = Annotated[str | None, typer.Option("--for", help="How long, such as 30s or 10m; else until healed.")]
 Validator = Annotated[int, typer.Argument(help="Which validator, from 0.")]
 
-_URL = "http://127.0.0.1:8080"
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DAY_MS = 86_400_000
@@ -28,7 +28,7 @@ _POLL_S = 0.5
 
 
 @dev.command()
-def crash(validator: Validator, for_: For = None, url: Url = _URL, as_json: Json = False) -> None:
+def crash(validator: Validator, for_: For = None, url: Url = URL, as_json: Json = False) -> None:
     """Kill a validator: its memory is gone, its files stay. It comes back when the fault ends.
 
     Example: holdfast dev crash 3 --for 20s
@@ -37,7 +37,7 @@ def crash(validator: Validator, for_: For = None, url: Url = _URL, as_json: Json
 
 
 @dev.command()
-def wipe(validator: Validator, for_: For = None, url: Url = _URL, as_json: Json = False) -> None:
+def wipe(validator: Validator, for_: For = None, url: Url = URL, as_json: Json = False) -> None:
     """Kill a validator and delete its store; it comes back by a peer's snapshot.
 
     Example: holdfast dev wipe 2 --for 10s
@@ -46,7 +46,7 @@ def wipe(validator: Validator, for_: For = None, url: Url = _URL, as_json: Json 
 
 
 @dev.command()
-def pause(validator: Validator, for_: For = None, url: Url = _URL, as_json: Json = False) -> None:
+def pause(validator: Validator, for_: For = None, url: Url = URL, as_json: Json = False) -> None:
     """Let a validator stand still, as a stopped process does.
 
     Example: holdfast dev pause 1 --for 30s
@@ -55,7 +55,7 @@ def pause(validator: Validator, for_: For = None, url: Url = _URL, as_json: Json
 
 
 @dev.command()
-def partition(validator: Validator, for_: For = None, url: Url = _URL, as_json: Json = False) -> None:
+def partition(validator: Validator, for_: For = None, url: Url = URL, as_json: Json = False) -> None:
     """Cut a validator off from all others.
 
     Example: holdfast dev partition 0 --for 1m
@@ -68,7 +68,7 @@ def delay(
     validator: Validator,
     ms: Annotated[int, typer.Argument(help="Milliseconds.")],
     for_: For = None,
-    url: Url = _URL,
+    url: Url = URL,
     as_json: Json = False,
 ) -> None:
     """Slow all that a validator sends or receives.
@@ -83,7 +83,7 @@ def clock(
     validator: Validator,
     ms: Annotated[int, typer.Argument(help="Milliseconds ahead; negative: behind.")],
     for_: For = None,
-    url: Url = _URL,
+    url: Url = URL,
     as_json: Json = False,
 ) -> None:
     """Set a validator's clock wrong.
@@ -94,7 +94,7 @@ def clock(
 
 
 @dev.command()
-def equivocate(validator: Validator, for_: For = None, url: Url = _URL, as_json: Json = False) -> None:
+def equivocate(validator: Validator, for_: For = None, url: Url = URL, as_json: Json = False) -> None:
     """Let a validator tell its peers different stories; this proves misbehaviour against it.
 
     Example: holdfast dev equivocate 3 --for 10s
@@ -107,7 +107,7 @@ def oracle_lies(
     validator: Validator,
     factor: Annotated[float, typer.Argument(help="Its prices are off by this factor.")],
     for_: For = None,
-    url: Url = _URL,
+    url: Url = URL,
     as_json: Json = False,
 ) -> None:
     """Let a validator report wrong prices.
@@ -120,7 +120,7 @@ def oracle_lies(
 @dev.command()
 def fault(
     spec: Annotated[str, typer.Argument(help="As `replay` takes it, without from= and to=.")],
-    url: Url = _URL,
+    url: Url = URL,
     as_json: Json = False,
 ) -> None:
     """Inject any fault, by its spec.
@@ -135,7 +135,7 @@ def price(
     asset: Annotated[str, typer.Argument(help="BTC, ETH, USDC or USDT.")],
     move: Annotated[str, typer.Argument(help="A price such as 90000, or a change such as -20%.")],
     over: Annotated[str | None, typer.Option(help="Over how long, such as 10s; else at once.")] = None,
-    url: Url = _URL,
+    url: Url = URL,
     as_json: Json = False,
 ) -> None:
     """Move the price of an asset on all venues; `dev heal` takes it back.
@@ -156,15 +156,13 @@ def price(
 
 
 @dev.command()
-def resume(validator: Validator, url: Url = _URL, as_json: Json = False) -> None:
+def resume(validator: Validator, url: Url = URL, as_json: Json = False) -> None:
     """End all faults of one validator.
 
     Example: holdfast dev resume 1
     """
-    status = _call(url, "dev/status", {})
-    faults = status.get("faults")
     ended = 0
-    for one in faults if isinstance(faults, list) else []:
+    for one in _faults(url):
         if one.get("validator") == validator:
             _call(url, "dev/heal", {"number": one["number"]})
             ended += 1
@@ -174,7 +172,7 @@ def resume(validator: Validator, url: Url = _URL, as_json: Json = False) -> None
 
 
 @dev.command()
-def heal(url: Url = _URL, as_json: Json = False) -> None:
+def heal(url: Url = URL, as_json: Json = False) -> None:
     """End every fault.
 
     Example: holdfast dev heal
@@ -185,7 +183,7 @@ def heal(url: Url = _URL, as_json: Json = False) -> None:
 @dev.command()
 def advance(
     target: Annotated[str, typer.Argument(help="A time of day (UTC) such as 08:05, or a duration such as 36h.")],
-    url: Url = _URL,
+    url: Url = URL,
     as_json: Json = False,
 ) -> None:
     """Let time pass quickly: blocks a minute apart, with venue prices, up to the target. It never jumps.
@@ -200,7 +198,7 @@ def advance(
             time.sleep(_POLL_S)
             answer = _call(url, "dev/status", {}).get("advance")
             state = answer if isinstance(answer, dict) else {}
-            passed = int(state.get("now_ms", 0)) - int(state.get("from_ms", 0))
+            passed = min(by_ms, int(str(state.get("now_ms", 0))) - int(str(state.get("from_ms", 0))))
             bar.update(passed - done)
             done = passed
     if state.get("state") != "done":
@@ -209,12 +207,17 @@ def advance(
 
 
 @dev.command()
-def status(url: Url = _URL, as_json: Json = False) -> None:
+def status(url: Url = URL, as_json: Json = False) -> None:
     """Show the faults that are on, and how far an advance is.
 
     Example: holdfast dev status
     """
     _show(_call(url, "dev/status", {}), as_json)
+
+
+def _faults(url: str) -> list[dict[str, object]]:
+    faults = _call(url, "dev/status", {}).get("faults")
+    return [one for one in faults if isinstance(one, dict)] if isinstance(faults, list) else []
 
 
 def _fault(spec: str, for_: str | None, url: str, as_json: bool) -> None:
@@ -234,23 +237,25 @@ def _read_target(target: str, url: str) -> int:
 
 
 def _call(url: str, method: str, params: dict[str, object]) -> dict[str, object]:
-    from holdfast.client import Exchange
-    from holdfast.client.errors import ClientError
+    import asyncio
 
-    try:
-        with Exchange(url) as exchange:
-            return exchange.call(method, params)
-    except ClientError as error:
-        _fail(str(error), error.exit_code)
+    from holdfast.client import AsyncExchange
+
+    async def ask() -> dict[str, object]:
+        async with AsyncExchange(url) as exchange:
+            return (await exchange.ask(method, dict[str, object], **params)).result
+
+    with told("dev"):
+        return asyncio.run(ask())
 
 
-def _show(answer: dict[str, object], as_json: bool) -> None:
+def _show(answer: Mapping[str, object], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(answer))
+        print_json(answer)
         return
     for key, value in answer.items():
         if isinstance(value, list):
-            typer.echo(f"{key}: {'none' if not value else ''}")
+            typer.echo(f"{key}: {'' if value else 'none'}")
             for one in value:
                 typer.echo(f"  {one}")
         elif value is not None:
@@ -258,5 +263,4 @@ def _show(answer: dict[str, object], as_json: bool) -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"holdfast dev: {message}", err=True)
-    raise typer.Exit(code)
+    stop("dev", message, code)

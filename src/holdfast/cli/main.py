@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "replay": Entry("replay:replay", "Send price history through replicas, with faults, to a verdict."),
     "verify-proof": Entry("verify_proof:check", "Check a proof of a row of the state, without a node."),
     "verify-chain": Entry("verify_chain:verify_chain", "Execute a chain again with two engines, and compare."),
+    "backup": Entry("backup:backup", "Copy a data directory, running or stopped."),
+    "restore": Entry("backup:restore", "Make a data directory, or one validator of it, of a backup."),
     "bench": Entry("bench:bench", "Measure the exchange against a peer and a limit."),
     "lab": Entry("lab:lab", "The fault lab."),
 }

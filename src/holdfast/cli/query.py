@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from holdfast.cli.options import EXIT_CODES, URL, AccountName, Json, KeystoreFolder, Url
-from holdfast.cli.show import note, print_facts, print_json, print_state, print_table, show_time, told
+from holdfast.cli.show import note, print_facts, print_json, print_state, print_table, show_time, show_value, told
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from holdfast.client.blocking import Exchange
 
 query = typer.Typer(
@@ -115,8 +117,8 @@ def ticker(instrument: Instrument, url: Url = URL, as_json: Json = False) -> Non
             {
                 "instrument": found.instrument_name,
                 "state": found.state,
-                "bid": f"{found.best_bid_price} for {found.best_bid_amount}",
-                "ask": f"{found.best_ask_price} for {found.best_ask_amount}",
+                "bid": _level(found.best_bid_price, found.best_bid_amount),
+                "ask": _level(found.best_ask_price, found.best_ask_amount),
                 "mark": found.mark_price,
                 "index": found.index_price,
                 "last": found.last_price,
@@ -355,17 +357,21 @@ def block(
         if as_json:
             print_json(found)
             return
-        txs = found.pop("txs", None)
         print_facts(
-            {name.replace("_", " "): value for name, value in found.items() if not isinstance(value, list | dict)}
+            {
+                "block": found.get("block_height"),
+                "time": show_time(_number(found.get("time_ms"))),
+                "app hash": found.get("block_app_hash"),
+                "app hash before": found.get("previous_app_hash"),
+                "bytes": found.get("bytes"),
+                "transactions": found.get("transactions"),
+            }
         )
-        if isinstance(txs, list):
-            rows = [
-                (one.get("tx_hash"), one.get("account_id"), one.get("command"), one.get("code_name") or one.get("code"))
-                for one in txs
-                if isinstance(one, dict)
-            ]
-            print_table(["tx hash", "account", "command", "result"], rows, right="account")
+        txs = found.get("txs")
+        shown = [one for one in txs if isinstance(one, dict)] if isinstance(txs, list) else []
+        if shown:
+            rows = [(one.get("tx_hash"), one.get("account_id"), one.get("command"), one.get("code")) for one in shown]
+            print_table(["tx hash", "account", "command", "code"], rows, right="account code")
 
 
 @query.command()
@@ -392,21 +398,36 @@ def proof(
     table: Annotated[str | None, typer.Argument(help="A table, such as balances.", metavar="TABLE")] = None,
     key: Annotated[str | None, typer.Argument(help="The row's key, parts joined by commas.", metavar="KEY")] = None,
     path: Annotated[str | None, typer.Option(help="A row's key as bytes in hex, in the place of both.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the proof.", metavar="FILE")] = Path(
-        "proof.json"
-    ),
+    account_name: AccountName = None,
+    asset: Annotated[str, typer.Option(help="Of a balance, where --account is given.")] = "USDC",
+    instrument: Annotated[
+        str | None, typer.Option(help="Of a position, where --account is given.", metavar="INSTRUMENT")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write it.", metavar="FILE")] = Path("proof.json"),
     url: Url = URL,
+    keystore: KeystoreFolder = None,
     as_json: Json = False,
 ) -> None:
     """Write a proof that a row is in the state, or is not; `holdfast verify-proof` checks it without any node.
 
-    Example: holdfast query proof balances 1000,0 -o proof.json && holdfast verify-proof proof.json
+    With --account the key of `accounts`, `balances` or `positions` need not be known.
+
+    Example: holdfast query proof balances --account demo-1 --asset USDC -o proof.json
     """
     import msgspec
 
+    from holdfast.client.amounts import get_asset_id
     from holdfast.client.errors import InputError
 
     with told("query proof", as_json=as_json), _connect(url) as exchange:
+        if path is None and key is None and table in ("accounts", "balances", "positions"):
+            key = str(find_account(exchange, account_name, None, keystore))
+            if table == "balances":
+                key = f"{key},{get_asset_id(asset)}"
+            elif table == "positions":
+                if instrument is None:
+                    raise InputError("a position is of an instrument; give --instrument")
+                key = f"{key},{exchange.instrument(instrument).instrument_id}"
         if (path is None) == (table is None or key is None):
             raise InputError("name a table and a key, as `balances 1000,0`, or a --path in hex")
         found = exchange.proof(table, key, path)
@@ -414,11 +435,21 @@ def proof(
             out.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
         except OSError as error:
             raise InputError(f"--out {out}: {error.strerror}; name a file that can be written") from None
+        about = {"file": str(out), "height": found.get("height"), "app_hash": found.get("app_hash")}
         if as_json:
-            print_json({"file": str(out), "height": found.get("height"), "app_hash": found.get("app_hash")})
+            print_json({**about, "table": found.get("table"), "value": found.get("value")})
             return
-        print_facts({"proof": str(out), "height": found.get("height"), "app hash": found.get("app_hash")})
+        print_facts({"proof": str(out), "of": f"{table or 'path'} {key or path}", "value": found.get("value")})
+        print_facts({"height": found.get("height"), "app hash": found.get("app_hash")})
         note(f"next: holdfast verify-proof {out}")
+
+
+def _level(price: "Decimal | None", amount: "Decimal") -> str:
+    return f"{show_value(price)} for {show_value(amount)}" if price else "-"
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _connect(url: str) -> "Exchange":

@@ -39,7 +39,7 @@ def describe(error: ClientError) -> dict[str, object]:
 
 def stop(command: str, message: str, code: int) -> NoReturn:
     """Say what is wrong in one line, and leave."""
-    typer.echo(f"holdfast {command}: {' '.join(message.split())}", err=True)
+    typer.echo(f"holdfast {command}: {one_line(message)}", err=True)
     raise typer.Exit(code)
 
 
@@ -108,12 +108,17 @@ def show_value(value: object) -> str:
     """Return a value as people read it; what is absent is a dash."""
     if value is None or value == "":
         return "-"
-    if isinstance(value, Decimal):
-        text = f"{value:f}"
+    if isinstance(value, Decimal | float):
+        text = f"{Decimal(str(value)):f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return one_line(str(value))
+
+
+def one_line(text: str) -> str:
+    """Return a text without line breaks and without what could move a terminal's cursor."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def show_time(time_ms: int) -> str:

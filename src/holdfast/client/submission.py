@@ -184,7 +184,9 @@ class Submitter:
         tx, blank_hash = await self.sign(identity, CancelOrder(0), nonce)
         blank = await self.follow(tx, blank_hash, time.monotonic() + timeout_s)
         result = await self.resolve(tx_hash)
-        if result.state != COMMITTED and blank.state == COMMITTED:
+        # A nonce that is gone otherwise, used or fallen out of the window, ends the doubt as well.
+        is_gone = blank.state == COMMITTED or (blank.state == REJECTED and blank.code in _FINAL_NONCE)
+        if result.state != COMMITTED and is_gone:
             self._end(tx_hash, REJECTED, 0, Code.NONCE_USED)
             message = "it was abandoned before it reached a block"
             return TxResult(

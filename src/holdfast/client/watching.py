@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -17,6 +17,8 @@ from holdfast.client.transport import (
     explain_unreachable,
     raise_error,
 )
+
+T = TypeVar("T")
 
 _PING_SECONDS: Final = 10.0
 _PAUSE_FIRST_SECONDS: Final = 0.2
@@ -106,7 +108,7 @@ class _Follower:
             async for message in socket:
                 if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                     continue
-                frame = msgspec.json.decode(message.data, type=Frame)
+                frame = _decode(message.data, Frame)
                 if frame.method == "heartbeat" and frame.params.type == "test_request":
                     await socket.send_bytes(encode_request(2, "public/test", {}))
                 elif frame.method == "subscription":
@@ -118,7 +120,7 @@ class _Follower:
     def _check_subscribed(self, frame: Frame) -> None:
         if frame.error is not None:
             raise_error(frame.error)
-        taken = msgspec.json.decode(frame.result, type=list[str])
+        taken = _decode(frame.result, list[str])
         for channel in self._channels:
             if channel not in taken:
                 raise InputError(f"there is no channel {channel!r}; see the list in `holdfast watch --help`")
@@ -165,12 +167,20 @@ def read_numbers(channel: str, data: msgspec.Raw) -> tuple[int, int, bool]:
     """Return the first and the last number of a notification, and whether it is a snapshot; zeros without numbers."""
     kind, *rest = channel.split(".")
     if kind == "trades" and len(rest) == len(("instrument", "interval")):
-        numbers = [trade.trade_seq for trade in msgspec.json.decode(data, type=list[Marks])]
+        numbers = [trade.trade_seq for trade in _decode(data, list[Marks])]
         return (min(numbers), max(numbers), False) if numbers else (0, 0, False)
     if kind == "blocks":
-        height = msgspec.json.decode(data, type=Marks).height
+        height = _decode(data, Marks).height
         return height, height, False
     if kind == "account":
-        marks = msgspec.json.decode(data, type=Marks)
+        marks = _decode(data, Marks)
         return marks.seq, marks.seq, marks.type == "snapshot"
     return 0, 0, False
+
+
+def _decode(data: bytes | msgspec.Raw, type_: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=type_)
+    except msgspec.DecodeError as error:
+        message = f"the node told what this program cannot read ({error}); use its own version"
+        raise InputError(message) from None

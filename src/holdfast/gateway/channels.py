@@ -26,26 +26,24 @@ class Channel(NamedTuple):
 
 def parse_channel(name: str) -> Channel | None:
     """Return the channel of a name, None where there is none such."""
+    channel: Channel | None = None
     kind, *rest = name.split(".")
     match kind, rest:
         case "blocks", []:
-            return Channel(name, "blocks")
+            channel = Channel(name, "blocks")
         case "account", [number] if number.isascii() and number.isdecimal() and len(number) <= ID_DIGITS_MAX:
-            return Channel(name, "account", number=int(number))
-        case "book", [subject, interval] if interval in INTERVALS:
-            return Channel(name, "book", subject)
-        case "book", [subject, "none", depth, interval] if interval in INTERVALS and depth in map(str, DEPTHS):
-            return Channel(name, "depth", subject, int(depth))
-        case "ticker", [subject, interval] if interval in INTERVALS:
-            return Channel(name, "ticker", subject)
+            channel = Channel(name, "account", number=int(number))
         case "quote", [subject]:
-            return Channel(name, "quote", subject)
-        case "trades", [subject, interval] if interval in INTERVALS:
-            return Channel(name, "trades", subject)
-        case "trades", [what, currency, interval] if interval in INTERVALS and what in ("option", "future", "any"):
-            return Channel(name, "trades_of", currency.upper(), instrument_kind=what)
+            channel = Channel(name, "quote", subject)
         case "deribit_price_index", [index]:
             feed_id = find_index(index)
-            return None if feed_id is None else Channel(name, "index", index, feed_id)
+            channel = None if feed_id is None else Channel(name, "index", index, feed_id)
+        case (("book" | "ticker" | "trades"), [subject, interval]) if interval in INTERVALS:
+            channel = Channel(name, kind, subject)
+        case "book", [subject, "none", depth, interval] if interval in INTERVALS and depth in map(str, DEPTHS):
+            channel = Channel(name, "depth", subject, int(depth))
+        case "trades", [what, currency, interval] if interval in INTERVALS and what in ("option", "future", "any"):
+            channel = Channel(name, "trades_of", currency.upper(), instrument_kind=what)
         case _:
-            return None
+            pass
+    return channel

@@ -1,4 +1,4 @@
-"""From the bytes of a request to the bytes of its answer, whatever they came by. Nothing that is sent can raise here."""
+"""From the bytes of a request to the bytes of its answer, over HTTP or WebSocket. Nothing that is sent raises here."""
 
 import asyncio
 from collections.abc import Mapping
@@ -82,7 +82,7 @@ class Dispatcher:
             body = envelope.answer(request_id, answer.result, watch, answer.about)
         except ApiError as error:
             return self._refuse(request_id, method.name, error, watch)
-        except Exception:
+        except Exception:  # noqa: BLE001 -- whatever our mistake is, the client gets an answer and the log the rest
             # Our own mistake: it is told as such, with where to look, and never with what it looked like inside.
             structlog.get_logger("gateway").exception("method_failed", method=method.name)
             words = "this node failed to answer; its log says why"

@@ -22,7 +22,13 @@ ID_BYTES_MAX: Final = 128
 METHOD_CHARS_MAX: Final = 64
 
 _TOKEN: Final = re.compile(
-    rb"""[ \t\r\n]*(?:("[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*")[ \t\r\n]*(:)?|([\[\]{},])|(-?[0-9][0-9.eE+\-]*)|(true|false|null))"""
+    rb"""[ \t\r\n]*(?:
+    ("[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*")[ \t\r\n]*(:)?  # a text, and whether it is a name
+    |([\[\]{},])
+    |(-?[0-9][0-9.eE+\-]*)
+    |(true|false|null)
+    )""",
+    re.VERBOSE,
 )
 NO_ID: Final = msgspec.Raw(b"null")
 
@@ -109,7 +115,7 @@ def read_request(body: bytes, *, path_method: str = "") -> Request:
     if bytes(request.params) == b"null":
         request.params = msgspec.Raw(b"{}")
     if path_method and request.method != path_method:
-        words = f"the path names {path_method}, the body {ascii(request.method[:METHOD_CHARS_MAX])}; let them agree"
+        words = f"the path names {path_method}, the body {request.method[:METHOD_CHARS_MAX]!a}; let them agree"
         raise ApiError(ApiCode.INVALID_REQUEST, "METHOD_TWICE", words, param="method")
     return request
 

@@ -5,6 +5,7 @@ that are kept. The gateway hears of a block when it is in the index, so what it 
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -66,10 +67,8 @@ class Follower:
     def close(self) -> None:
         """Write what has come so far, and stop."""
         self._is_closing = True
-        try:
+        with contextlib.suppress(queue.Full):
             self._queue.put_nowait(None)
-        except queue.Full:
-            pass
         if self._thread.is_alive():
             self._thread.join(_JOIN_S)
 
@@ -84,7 +83,8 @@ class Follower:
             self._post(self._tell_caught_up)
             while not self._is_closing:
                 self._step()
-        except Exception as error:  # noqa: BLE001 -- an index that stands still must say so; the exchange goes on
+        except Exception as error:
+            # An index that stands still must say so; the exchange goes on.
             self.failure = f"{type(error).__name__}: {error}"
             log.exception("index_failed", reason=self.failure)
 

@@ -254,7 +254,7 @@ class History:
                 for table in TABLES
             }
 
-    # Below: SQL
+    # The SQL behind it
 
     def _open(self) -> None:
         self._connect()
@@ -341,7 +341,8 @@ class History:
     def _put(self, how: str, table: str, width: int, rows: Sequence[object]) -> None:
         if rows:
             columns = ", ".join(f"value->>{index}" for index in range(width))
-            self._writer.execute(f"{how} INTO {table} SELECT {columns} FROM json_each(?)", (_dump(rows),))
+            sql = f"{how} INTO {table} SELECT {columns} FROM json_each(?)"  # noqa: S608 -- names of ours
+            self._writer.execute(sql, (_dump(rows),))
 
     def _put_instruments(self, rows: Sequence[InstrumentRow]) -> None:
         if rows:

@@ -22,13 +22,13 @@ TIMEOUT_MS_MAX: Final = 60_000
 
 Id = Annotated[int, Meta(ge=0, le=ID_MAX)]
 Time = Annotated[int, Meta(ge=0, le=ID_MAX)]
-Text = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[ -~]+$")]
-Key = Annotated[str, Meta(min_length=64, max_length=64, pattern="^[0-9a-fA-F]+$")]
-Hex = Annotated[str, Meta(min_length=2, max_length=2 * TX_BYTES_MAX + 2, pattern="^([0-9a-fA-F]{2})+$")]
+Text = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[ -~]+\Z")]
+Key = Annotated[str, Meta(min_length=64, max_length=64, pattern=r"^[0-9a-fA-F]+\Z")]
+Hex = Annotated[str, Meta(min_length=2, max_length=2 * TX_BYTES_MAX + 2, pattern=r"^([0-9a-fA-F]{2})+\Z")]
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
-Currency = Annotated[str, Meta(min_length=1, max_length=16, pattern="^[A-Za-z0-9_]+$")]
+Currency = Annotated[str, Meta(min_length=1, max_length=16, pattern=r"^[A-Za-z0-9_]+\Z")]
 Kind = Literal["option", "future", "option_combo", "future_combo", "spot", "any"]
-Channel = Annotated[str, Meta(min_length=1, max_length=128, pattern="^[ -~]+$")]
+Channel = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[ -~]+\Z")]
 Channels = Annotated[list[Channel], Meta(min_length=1, max_length=CHANNELS_MAX)]
 
 
@@ -201,14 +201,14 @@ class GetProof(Struct, kw_only=True, forbid_unknown_fields=True):
     """A row of the state, by its table and key, or by the key's bytes."""
 
     table: Text | None = None
-    key: Annotated[str, Meta(min_length=1, max_length=256, pattern="^[0-9a-fA-F,]+$")] | Id | None = None
+    key: Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[0-9a-fA-F,]+\Z")] | Id | None = None
     path: Hex | None = None
 
 
 class Fault(Struct, kw_only=True, forbid_unknown_fields=True):
     """A fault."""
 
-    spec: Annotated[str, Meta(min_length=1, max_length=512, pattern="^[ -~]+$")]
+    spec: Annotated[str, Meta(min_length=1, max_length=512, pattern=r"^[ -~]+\Z")]
 
 
 class Advance(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -25,11 +25,10 @@ from holdfast.gateway.follow import Follower
 from holdfast.gateway.health import show_health, show_ready
 from holdfast.gateway.history import History, Written
 from holdfast.gateway.instruments import Instruments
-from holdfast.gateway.metrics import CONTENT_TYPE, Metrics, folder_bytes
-from holdfast.gateway.methods import METHODS
+from holdfast.gateway.metrics import CONTENT_TYPE, Metrics
 from holdfast.gateway.stats import Stats
-from holdfast.gateway.subscriptions import Hub
 from holdfast.gateway.submit import Submitter
+from holdfast.gateway.subscriptions import Hub
 from holdfast.primitives.units import DAY_MS
 
 CONNECTIONS_MAX: Final = 4_096
@@ -48,7 +47,8 @@ _CORS: Final = {
 }
 _PAGE: Final = """<!doctype html><meta charset=utf-8><title>Holdfast</title><h1>Holdfast</h1>
 <p>JSON-RPC: <code>POST /api/v2</code> or <code>GET /api/v2/public/status</code>; WebSocket: <code>/ws/api/v2</code>.
-<p><a href=/api/v2/rpc.discover>methods</a> <a href=/metrics>metrics</a> <a href=/health>health</a> <a href=/ready>ready</a>
+<p><a href=/api/v2/rpc.discover>methods</a> <a href=/metrics>metrics</a> <a href=/health>health</a>
+<a href=/ready>ready</a>
 """
 
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -222,8 +222,7 @@ async def serve(
     """
     history = History(index, chain_id=backend.chain_id, genesis_hash=backend.genesis_hash)
     instruments, stats, metrics = Instruments(), Stats(), Metrics(backend)
-    if data is not None:
-        metrics.store_size = lambda: folder_bytes(data)
+    metrics.folder = data
 
     def deliver(written: Sequence[Written]) -> None:
         for one in written:

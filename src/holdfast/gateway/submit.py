@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError
 from typing import Final, NamedTuple
 
 from holdfast.gateway.backend import Backend
-from holdfast.gateway.errors import ApiCode, ApiError, is_retryable, name_of, too_many
+from holdfast.gateway.errors import ApiCode, is_retryable, name_of, too_many
 from holdfast.gateway.follow import Follower, fetch_commit
 from holdfast.gateway.history import History, Written
 from holdfast.gateway.instruments import Instruments
@@ -21,7 +21,6 @@ from holdfast.node.embedded import NoValidatorError
 from holdfast.primitives.codec import Record
 from holdfast.primitives.reject import Code
 from holdfast.protocol.accounts.rules import compute_nonce_window, get_nonce_window
-from holdfast.protocol.instruments.state import Instrument
 from holdfast.protocol.limits import TX_BYTES_MAX
 from holdfast.protocol.messages import Envelope
 from holdfast.protocol.trading.messages import OrderAmended, OrderCancelled, OrderPlaced, Traded
@@ -337,7 +336,7 @@ class Submitter:
         rows = [ended.orders[number] for number in numbers if number in ended.orders]
         if not rows and not ended.trades:
             return [], []
-        known: dict[int, Instrument] = {}
+        known = {}
         try:
             with self._backend.reading() as view:
                 for number in {row.instrument_id for row in rows} | {row.instrument_id for row in ended.trades}:

@@ -144,6 +144,8 @@ class Hub:
 
     def _current(self, topic: Topic, view: View) -> bytes:
         channel = topic.channel
+        if channel.kind in ("trades", "trades_of"):
+            return b""  # events only
         if channel.kind == "blocks":
             return self._last_block
         if channel.kind == "account":

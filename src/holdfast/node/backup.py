@@ -1,12 +1,13 @@
 """Backups of a data directory, taken while it runs, and what is made of them.
 
-A validator's files are copied in an order that keeps the copy consistent without stopping anybody: first the state, then
-the block log, then what was signed. So the chain of a copy is never behind its state, and what it has signed is never
-behind its chain. What was deleted under the copy's feet is begun again. The copy is opened, read only, before it counts.
+A validator's files are copied in an order that keeps the copy consistent without stopping anybody: first the state,
+then the block log, then what was signed. So the chain of a copy is never behind its state, and what it has signed is
+never behind its chain. What was deleted under the copy's feet is begun again. The copy is opened, read only, before it
+counts.
 
-Restoring a whole directory brings all validators back together, with the memory of what they have signed. Restoring one
-validator into a directory whose others went on is another matter: its key may have signed since. So its right to sign is
-left out, and it earns it again by standing above what the others have announced (`node/replica_permit.py`).
+Restoring a whole directory brings all validators back together, with the memory of what they have signed. Restoring
+one validator into a directory whose others went on is another matter: its key may have signed since. So its right to
+sign is left out, and it earns it again by standing above what the others have announced (`node/replica_permit.py`).
 """
 
 import os
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from holdfast.node import blockstore, replica_permit, snapshots, store, version, wal
+from holdfast.node import blockstore, replica_permit, replica_restore, snapshots, store, version, wal
 from holdfast.node.blockstore import BlockStore
 from holdfast.node.disk import ReadOnlyDisk
 from holdfast.node.frames import DamagedFileError
@@ -34,7 +35,7 @@ _PIECE_BYTES: Final = 1024 * 1024
 _KEY_FILE: Final = "key"
 _UNFINISHED: Final = ".unfinished"
 _STATE: Final = (version.FILE, store.LOG_PREFIX, snapshots.PREFIX)
-_BLOCKS: Final = (blockstore.PREFIX, "checkpoints")
+_BLOCKS: Final = (blockstore.PREFIX, replica_restore.FILE, "checkpoints")
 _SIGNED: Final = (wal.PREFIX, replica_permit.FILE)
 
 OnFile = Callable[[str], None]
@@ -47,7 +48,7 @@ class BackupError(Exception):
 class Copied(NamedTuple):
     """One validator in a backup."""
 
-    index: int
+    validator: int
     height: int
     app_hash: bytes
     size_bytes: int
@@ -68,7 +69,7 @@ def backup(directory: Path, out: Path, validators: Sequence[int] | None, on_file
         home.read_key(index)
         target.store(index).mkdir(parents=True, mode=0o700)
         _copy(home.validator(index) / _KEY_FILE, target.validator(index) / _KEY_FILE)
-        _copy_store(home.store(index), target.store(index), lambda name: on_file(name))
+        _copy_store(home.store(index), target.store(index), on_file)
         copied.append(check_store(target.store(index), index))
     _copy(directory / GENESIS_FILE, unfinished / GENESIS_FILE)
     _copy(directory / ABOUT_FILE, unfinished / ABOUT_FILE)
@@ -88,8 +89,8 @@ def restore(source: Path, directory: Path, on_file: OnFile) -> list[Copied]:
     missing = [index for index in range(about.validators) if not backed_up.store(index).is_dir()]
     if missing:
         raise BackupError(
-            f"{source}: holds no validator {missing[0]}; restore the others one by one with --validator, into a directory"
-            " that has the chain"
+            f"{source}: holds no validator {missing[0]}; restore the others with --validator, into a directory that has"
+            " the chain"
         )
     found = [check_store(backed_up.store(index), index) for index in range(about.validators)]
     unfinished = _begin(directory)

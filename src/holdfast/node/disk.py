@@ -222,7 +222,8 @@ class FileDisk:
 class ReadOnlyDisk(FileDisk):
     """A folder of files as they lie, for who looks at a store without being its owner.
 
-    Opening a store mends what a crash has left; here that does nothing, so what is open shows what a mended store would.
+    Opening a store mends what a crash has left; here that does nothing, and what is open shows what a mended store
+    would.
     """
 
     def append(self, name: str, data: bytes) -> None:

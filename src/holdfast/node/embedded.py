@@ -120,7 +120,7 @@ class Cluster:
 
         Refuses: NoValidatorError.
         """
-        validator = self.home()
+        validator = self._reader()
         app, replica = validator.app, validator.replica
         if app is None or replica is None:
             raise NoValidatorError
@@ -132,7 +132,7 @@ class Cluster:
 
         Refuses: NoValidatorError.
         """
-        app = self.home().app
+        app = self._reader().app
         if app is None:
             raise NoValidatorError
         return app.query(path, data)
@@ -151,6 +151,15 @@ class Cluster:
             before = next(validator for validator in serving if validator.height == top)
             self._home = before.given.index
         return before
+
+    def _reader(self) -> Validator:
+        """Return who is read from: nobody may be told of a height, ask, and be answered from the one before."""
+        home = self.home()
+        for validator in (home, *self.validators):
+            app = validator.app
+            if app is not None and app.height >= self._told_height and validator.is_serving:
+                return validator
+        return home
 
     def block_at(self, height: int) -> StoredBlock | None:
         """Return a decided block with its votes, None where nobody who serves keeps it."""

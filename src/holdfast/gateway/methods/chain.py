@@ -3,12 +3,13 @@
 import asyncio
 from typing import Final
 
+from holdfast.client.proofs import NotProvenError, make_proof_file
 from holdfast.consensus.messages import CheckpointCertificate, decode_block
 from holdfast.gateway import params
 from holdfast.gateway.api import Call, Method, Read, act, read
-from holdfast.gateway.errors import bad_param, not_found
+from holdfast.gateway.backend import Backend
+from holdfast.gateway.errors import ApiCode, ApiError, bad_param, not_found
 from holdfast.gateway.objects import Shown
-from holdfast.primitives.reject import Malformed
 from holdfast.protocol.schema import TABLES
 from holdfast.state.proof import PROOF_DECODER
 
@@ -17,6 +18,8 @@ _GENESIS_BYTES_MAX: Final = 1024 * 1024
 _CHECKPOINT_WAIT_S: Final = 3.0
 _CHECKPOINT_LOOK_S: Final = 0.02
 _KEY_BYTES: Final = 32
+_NUMBER_CHARS: Final = 19
+_PARTS: Final = {"u64": "a number", "b32": "64 hexadecimal digits"}
 _TABLES: Final = {table.name.replace(" ", "_"): table for table in TABLES if table.tag is not None}
 
 
@@ -119,78 +122,61 @@ async def get_checkpoint(call: Call, given: params.AtHeight) -> Shown:
     raise not_found("height", f"height: no checkpoint of {given.height or 'a recent block'} is kept here")
 
 
-def find_key(given: params.GetProof) -> tuple[str, bytes]:
-    """Return a row's table, where it is named, and its key's bytes. Refuses: INVALID_PARAMS."""
+def find_key(given: params.GetProof) -> bytes:
+    """Return a row's key as bytes. Refuses: INVALID_PARAMS."""
     if given.path is not None:
-        return given.table or "", bytes.fromhex(given.path)
+        return bytes.fromhex(given.path)
     if given.table is None or given.key is None:
         raise bad_param("path", "give path, or table and key")
     table = _TABLES.get(given.table.replace(" ", "_"))
     if table is None:
         raise bad_param("table", f"there is no such table; there are {', '.join(_TABLES)}")
     parts = str(given.key).split(",")
+    words = f"a key of {given.table} is {', '.join(_PARTS[part] for part in table.parts)}"
     if len(parts) != len(table.parts):
-        raise bad_param("key", f"a key of {given.table} has {len(table.parts)} parts, separated by commas")
+        raise bad_param("key", words)
     read_parts: list[int | bytes] = []
     for kind, part in zip(table.parts, parts, strict=True):
-        try:
-            value = int(part) if kind == "u64" else bytes.fromhex(part)
-        except ValueError:
-            value = -1
-        if value == -1 or (isinstance(value, int) and value >= 2**63) or (value != -1 and _is_short(value)):
-            raise bad_param("key", f"a key of {given.table} is made of {', '.join(table.parts)}")
-        read_parts.append(value)
-    return given.table, table.encode_key(read_parts[0] if len(read_parts) == 1 else tuple(read_parts))
-
-
-def _is_short(value: int | bytes) -> bool:
-    return isinstance(value, bytes) and len(value) != _KEY_BYTES
+        is_good = part.isdecimal() and len(part) < _NUMBER_CHARS if kind == "u64" else len(part) == 2 * _KEY_BYTES
+        if not is_good:
+            raise bad_param("key", words)
+        read_parts.append(int(part) if kind == "u64" else bytes.fromhex(part))
+    return table.encode_key(read_parts[0] if len(read_parts) == 1 else tuple(read_parts))
 
 
 async def get_proof(call: Call, given: params.GetProof) -> Shown:
-    """Return a row of the state with its proof, under the validators' checkpoint of that height."""
-    table, key = find_key(given)
-    backend = call.api.backend
-    answer = backend.query("row", key)
+    """Return a proof file: a row of the state, or its absence, under the validators' checkpoint of that height."""
+    key = find_key(given)
+    api = call.api
+    answer = api.backend.query("row", key)
     proof = PROOF_DECODER.decode(answer.proof)
+    certificate = await _wait_for_checkpoint(api.backend, answer.height)
+    try:
+        return make_proof_file(
+            chain_id=api.backend.chain_id,
+            genesis_hash=api.backend.genesis_hash,
+            key=key,
+            value=answer.value or None,
+            siblings=proof.siblings,
+            other_leaf=None if proof.other is None else (proof.other.path, proof.other.value_hash),
+            certificate=certificate,
+            validators=[(one.public_key, one.power) for one in api.backend.statuses()],
+            genesis=api.genesis,
+        )
+    except NotProvenError as error:
+        raise ApiError(ApiCode.RETRY, "NOT_PROVEN", f"try again: {error}", retryable=True) from None
+
+
+async def _wait_for_checkpoint(backend: Backend, height: int) -> CheckpointCertificate:
+    """Wait a moment: validators sign a state after they have committed it. Refuses: RETRY."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _CHECKPOINT_WAIT_S
-    # Validators sign a state after they have committed it, so its checkpoint comes a moment later.
-    while (certificate := backend.checkpoint_at(answer.height)) is None and loop.time() < deadline:
+    while (certificate := backend.checkpoint_at(height)) is None:
+        if loop.time() > deadline:
+            words = f"the validators have not signed the state of height {height} yet; try again soon"
+            raise ApiError(ApiCode.RETRY, "NO_CHECKPOINT", words, retryable=True)
         await asyncio.sleep(_CHECKPOINT_LOOK_S)
-    return {
-        "chain_id": backend.chain_id,
-        "genesis_hash": backend.genesis_hash.hex(),
-        "height": answer.height,
-        "app_hash": answer.app_hash.hex(),
-        "table": table,
-        "path": key.hex(),
-        "value": answer.value.hex() if answer.value else None,
-        "value_shown": _show_value(key, answer.value),
-        "proof": {
-            "siblings": [sibling.hex() for sibling in proof.siblings],
-            "other": None
-            if proof.other is None
-            else {"path": proof.other.path.hex(), "value_hash": proof.other.value_hash.hex()},
-        },
-        "checkpoint": None if certificate is None else show_checkpoint(certificate),
-        "validators": [{"public_key": one.public_key.hex(), "power": one.power} for one in backend.statuses()],
-    }
-
-
-def _show_value(key: bytes, value: bytes) -> object:
-    table = next((table for table in _TABLES.values() if key[:1] == bytes([table.tag or 0])), None)
-    if table is None or not value or table.raw:
-        return None
-    try:
-        decoded: object = table.decode_value(value)
-    except Malformed:
-        return None
-    names: tuple[str, ...] = getattr(decoded, "__struct_fields__", ())
-    if not names:
-        return decoded
-    fields = {name: getattr(decoded, name) for name in names}
-    return {name: item.hex() if isinstance(item, bytes) else item for name, item in fields.items()}
+    return certificate
 
 
 METHODS: Final[tuple[Method, ...]] = (

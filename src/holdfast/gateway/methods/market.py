@@ -126,7 +126,7 @@ def get_index_price(here: Read, given: params.Index) -> Shown:
     feed = None if number is None else here.draft[FEEDS].get(number)
     if feed is None:
         names = ", ".join(index_name(underlying) for underlying in UNDERLYINGS)
-        raise not_found("index_name", f"index_name: no index {ascii(given.index_name)}; there are {names}")
+        raise not_found("index_name", f"index_name: no index {given.index_name!a}; there are {names}")
     return {
         "index_price": usd(feed.price_e8),
         "estimated_delivery_price": usd(feed.price_e8),

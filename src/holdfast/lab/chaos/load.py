@@ -23,6 +23,7 @@ from holdfast.client import AsyncExchange
 from holdfast.client.demo import DEMO_NAMES, demo_key
 from holdfast.client.errors import ClientError, Rejected, Stalled, Unreachable
 from holdfast.client.journal import Journal
+from holdfast.client.orders import parse_order_id
 from holdfast.client.results import Instrument, TxResult
 from holdfast.client.signing import SigningKey
 from holdfast.primitives.crypto import sha256
@@ -54,6 +55,7 @@ _ORDERS_MAX: Final = 40
 _ATOMS: Final = 1_000_000
 _KINDS: Final = {"place": 50, "amend": 14, "cancel": 14, "quote": 8, "transfer": 7, "withdraw": 7}
 _BTC: Final = 1
+_ENDS: Final = frozenset({"committed", "rejected"})
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -224,7 +226,7 @@ class Load:
             for tx_hash, (trader, kind) in list(self._pending.items()):
                 with suppress(ClientError):
                     result = await trader.exchange.resolve(tx_hash)
-                    if result.state != "pending":
+                    if result.state in _ENDS:
                         self._pending.pop(tx_hash, None)
                         self._note(result.tx_hash or tx_hash, kind, result)
 
@@ -250,11 +252,11 @@ class Load:
         finally:
             trader.in_flight -= 1
         self._note(result.tx_hash, kind, result, began_ms, int(1_000 * (time.monotonic() - began_s)))
-        if result.state == "pending":
+        if result.state not in _ENDS:
             self._pending[result.tx_hash] = (trader, kind)
-        elif kind == "place" and isinstance(command, PlaceOrder) and result.order is not None:
-            if result.order.order_state == "open" and len(trader.orders) < _ORDERS_MAX:
-                trader.orders.append((int(result.order.order_id), command.price_ticks))
+        order = result.order
+        if isinstance(command, PlaceOrder) and order is not None and order.order_state == "open":
+            trader.orders = [*trader.orders, (parse_order_id(order.order_id), command.price_ticks)][-_ORDERS_MAX:]
 
     def _note(self, tx_hash: str, kind: str, result: TxResult, began_ms: int = 0, took_ms: int = 0) -> None:
         answer = Answer(tx_hash, kind, result.state, result.height, result.code, began_ms, took_ms)
@@ -270,7 +272,7 @@ class Load:
             for trader in self._traders:
                 with suppress(ClientError):
                     for result in await trader.exchange.recover():
-                        if result.state != "pending":
+                        if result.state in _ENDS:
                             self._note(result.tx_hash, "recovered", result)
             await asyncio.sleep(_RETRY_S)
         return len(self.journal.list_open(genesis))

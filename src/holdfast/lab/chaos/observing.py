@@ -1,4 +1,4 @@
-"""Everything that a stopped validator would serve, taken from its files by the node's own start: to compare two copies."""
+"""All that a stopped validator would serve, taken from its files by the node's own start, to compare two copies."""
 
 from collections.abc import Callable
 from pathlib import Path

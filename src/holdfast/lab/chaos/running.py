@@ -1,4 +1,4 @@
-"""One `holdfast up` as its operator has it: a process of its own, started, asked over HTTP, killed and started again."""
+"""One `holdfast up` as its operator has it: a process that is started, asked over HTTP, killed, started again."""
 
 import http.client
 import json

@@ -46,7 +46,6 @@ class About(TypedDict):
 def describe(devnet: Devnet, port: int) -> About:
     """Return what there is to know of a running devnet."""
     about, host = devnet.ground.about, devnet.settings.host
-    home = devnet.ground.home
     return About(
         api=f"http://{host}:{port}/api/v2",
         ws=f"ws://{host}:{port}/ws/api/v2",
@@ -55,7 +54,7 @@ def describe(devnet: Devnet, port: int) -> About:
         genesis_hash=about.genesis_hash,
         height=devnet.cluster.height,
         block_interval_ms=about.block_interval_ms,
-        persistence="in memory, lost on exit" if home is None else str(home.root),
+        persistence=devnet.persistence,
         validators=[
             ValidatorLine(name=one.name, public_key=one.public_key.hex(), power=one.power)
             for one in devnet.cluster.statuses()

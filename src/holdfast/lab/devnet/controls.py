@@ -12,6 +12,7 @@ from holdfast.lab.fault_specs import parse_live_fault
 from holdfast.lab.faults import FOREVER_MS, Fault, FaultPlan
 from holdfast.lab.market.accounts import Custodian
 from holdfast.node.embedded import Cluster
+from holdfast.node.replica_env import LogLine
 from holdfast.primitives.units import DAY_MS, MINUTE_MS
 from holdfast.protocol.messages import command_domain
 
@@ -32,6 +33,7 @@ class Controls:
         custodian: Custodian,
         venue_names: tuple[str, ...],
         price_of: Callable[[str], float],
+        log: LogLine,
     ) -> None:
         """Control a cluster; `start` begins to look after the faults."""
         self._cluster = cluster
@@ -40,6 +42,7 @@ class Controls:
         self._custodian = custodian
         self._venue_names = venue_names
         self._price_of = price_of
+        self._log = log
         self._effects = Effects(target)
         self._advancing: _Advance | None = None
         self._plan_lock = threading.Lock()
@@ -115,7 +118,10 @@ class Controls:
 
     def _run(self) -> None:
         while not self._is_stopping.wait(_LOOK_EVERY_S):
-            self._plan_due()
+            try:
+                self._plan_due()
+            except Exception as error:  # noqa: BLE001 -- one fault that cannot be done must not keep the others from ending
+                self._log("fault_failed", {"reason": f"{type(error).__name__}: {error}"})
 
 
 class _Advance:

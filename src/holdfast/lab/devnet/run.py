@@ -57,9 +57,15 @@ class Devnet:
         custodian = Custodian(nonces)
         target = ClusterTarget(self.cluster, self.market, self._wipe)
         self.controls = Controls(
-            self.cluster, self.plan, target, custodian, self.market.venue_names, self.market.price_of
+            self.cluster, self.plan, target, custodian, self.market.venue_names, self.market.price_of, log
         )
         self.drive = Drive(self.cluster, Traders(about.seed, nonces), log, time.monotonic)
+
+    @property
+    def persistence(self) -> str:
+        """Return where the chain is kept, in words."""
+        home = self.ground.home
+        return "in memory, lost on exit" if home is None else str(home.root)
 
     def start(self) -> None:
         """Bring everything up."""

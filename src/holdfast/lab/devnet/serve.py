@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import structlog
 from rich.console import Console
 
-from holdfast.gateway import serve
+from holdfast.gateway import Gateway, serve
 from holdfast.gateway.errors import ServeError
 from holdfast.gateway.logs import set_up_logs
 from holdfast.lab.devnet.banner import describe, show_banner
 from holdfast.lab.devnet.chain import check_agreement
 from holdfast.lab.devnet.run import Devnet
-from holdfast.lab.devnet.settings import DevnetSettings
-from holdfast.node.home import HomeError
+from holdfast.lab.devnet.settings import DevnetSettings, SettingsError
+from holdfast.node.home import INDEX_FILE, HomeError
 from holdfast.node.keyguard import KeyInUseError
 from holdfast.node.ports import DiskError
 from holdfast.node.store import StoreError
@@ -43,7 +43,10 @@ def run(settings: DevnetSettings, options: Options) -> int:
 
     Refuses: SettingsError.
     """
-    set_up_logs(level=options.log_level, style=options.log_format)
+    try:
+        set_up_logs(level=options.log_level, style=options.log_format)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
     sys.setswitchinterval(_SWITCH_S)
     try:
         devnet = Devnet(settings, _log)
@@ -62,9 +65,8 @@ async def _serve(devnet: Devnet, options: Options) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    settings = devnet.settings
     try:
-        gateway = await serve(devnet.cluster, settings.host, settings.port, dev=devnet.controls)
+        gateway = await _open_gateway(devnet)
     except ServeError as error:
         return _fail(str(error))
     try:
@@ -84,6 +86,20 @@ async def _serve(devnet: Devnet, options: Options) -> int:
         return 0
     finally:
         await gateway.close()
+
+
+async def _open_gateway(devnet: Devnet) -> Gateway:
+    settings, home = devnet.settings, devnet.ground.home
+    return await serve(
+        devnet.cluster,
+        settings.host,
+        settings.port,
+        dev=devnet.controls,
+        index=None if home is None else home.root / INDEX_FILE,
+        data=None if home is None else home.root,
+        persistence=devnet.persistence,
+        genesis=devnet.ground.genesis,
+    )
 
 
 async def _wait(stop: "asyncio.Task[bool]", stop_after_s: int | None) -> None:
