@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from holdfast.cli.main import app
-from tests.client.test_proofs import BALANCE, BALANCES, CASES, GENESIS, GENESIS_HASH, forged, genesis, made, text
+from holdfast.protocol.ledger.state import BALANCES
+from tests.support.proof_files import BALANCE, CASES, GENESIS, GENESIS_HASH, forged, genesis, made, text
 
 
 def call(*arguments: object, given: bytes = b"") -> tuple[int, str, str]:

@@ -441,7 +441,8 @@ def proof(
             return
         print_facts({"proof": str(out), "of": f"{table or 'path'} {key or path}", "value": found.get("value")})
         print_facts({"height": found.get("height"), "app hash": found.get("app_hash")})
-        note(f"next: holdfast verify-proof {out}")
+        genesis_hash = found.get("genesis_hash")
+        note(f"next, with the genesis that you trust: holdfast verify-proof {out} --genesis-hash {genesis_hash}")
 
 
 def _level(price: "Decimal | None", amount: "Decimal") -> str:

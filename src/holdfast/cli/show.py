@@ -33,7 +33,7 @@ def describe(error: ClientError) -> dict[str, object]:
     if isinstance(error, ExchangeError):
         told |= {"code": error.code, "name": error.name, "param": error.param}
     if isinstance(error, Rejected):
-        told |= {"tx_hash": error.tx_hash, "height": error.height}
+        told |= {"tx_hash": error.tx_hash, "height": error.height, "mend": error.mend}
     return told
 
 

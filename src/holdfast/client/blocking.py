@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from holdfast.client.exchange import DEADLINE_SECONDS, AsyncExchange
@@ -78,8 +78,12 @@ class Exchange:
     def watch(self, channels: Iterable[str]) -> Iterator[Notification]:
         """Follow channels such as `book.NAME.100ms`, `blocks` or `account.1000`, across lost connections."""
         stream = self.inner.watch(channels)
-        while True:
-            yield self.run(_next(stream))
+        try:
+            while True:
+                yield self.run(_next(stream))
+        finally:
+            if self._loop.is_running():
+                self.run(_close(stream))
 
     trust = _blocking(AsyncExchange.trust)
     identity = _blocking(AsyncExchange.identity)
@@ -123,3 +127,7 @@ class Exchange:
 
 async def _next(stream: AsyncIterator[T]) -> T:
     return await anext(stream)
+
+
+async def _close(stream: AsyncGenerator[Notification, None]) -> None:
+    await stream.aclose()

@@ -12,6 +12,8 @@ ClientError
 
 from typing import Final
 
+from holdfast.client.mends import RIGHTS, mend_of
+
 EXIT_OK: Final = 0
 EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
@@ -103,9 +105,10 @@ class Rejected(ExchangeError):  # noqa: N818 -- as above
         super().__init__(code, name, message, retryable=retryable)
         self.tx_hash = tx_hash
         self.height = height
-        self.exit_code = EXIT_REJECTED
+        self.mend = mend_of(code)
+        self.exit_code = EXIT_AUTH if code in RIGHTS else EXIT_REJECTED
 
     def __str__(self) -> str:
-        """Return one line: the refusal and where it stands."""
+        """Return one line: the refusal, where it stands, the mend."""
         where = f"in block {self.height}" if self.height else "in no block"
-        return f"{super().__str__()} ({where})"
+        return f"{super().__str__()} ({where}){f'; {self.mend}' if self.mend else ''}"

@@ -1,13 +1,13 @@
 """The asynchronous client: everything that the API offers, typed, signed here and never lost."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Final, Self
 
 import msgspec
 
 from holdfast.client import orders
 from holdfast.client.amounts import Number, get_asset_id, to_atoms
-from holdfast.client.errors import InputError
+from holdfast.client.errors import InputError, Unreachable
 from holdfast.client.journal import Journal
 from holdfast.client.reading import Reader
 from holdfast.client.results import TxResult, Updates
@@ -64,6 +64,10 @@ class AsyncExchange(Reader):
     async def trust(self) -> Trust:
         """Return the chain that is signed for. Refuses: WrongChainError, Unreachable."""
         return await self._submitter.trust()
+
+    async def check_chain(self) -> Trust:
+        """Ask the node again which chain it is of. Refuses: WrongChainError where it is another than before."""
+        return await self._submitter.trust(is_fresh=True)
 
     async def identity(self, account_id: int | None = None) -> Identity:
         """Return who acts and for which account. Refuses: InputError, ExchangeError for an owner without an account."""
@@ -198,7 +202,11 @@ class AsyncExchange(Reader):
         """Take money from a devnet's faucet; the first deposit opens the owner's account. Refuses: Rejected."""
         _, atoms = to_atoms(amount, asset)
         params = {"owner_key": owner_key, "asset": asset.upper(), "amount_atoms": atoms}
-        answer = await self._transport.call("dev/deposit", params, TxResult, timeout_s=self._deadline_s)
+        await self.trust()
+        try:
+            answer = await self._transport.call("dev/deposit", params, TxResult, timeout_s=self._deadline_s)
+        except Unreachable as error:
+            raise Unreachable(f"{error}; whether the deposit was taken is not known: look at the balance") from None
         return check_result(answer.result)
 
     async def withdraw(self, amount: Number, asset: str = "USDC", *, account_id: int | None = None) -> TxResult:
@@ -230,7 +238,7 @@ class AsyncExchange(Reader):
         """Put another owner key in the place of the signing one. Refuses: what `submit` refuses."""
         return await self.submit(RotateOwner(orders.parse_key(new_key)), account_id=account_id)
 
-    def watch(self, channels: Iterable[str]) -> AsyncIterator[Notification]:
+    def watch(self, channels: Iterable[str]) -> AsyncGenerator[Notification, None]:
         """Follow channels such as `book.NAME.100ms`, `blocks` or `account.1000`, across lost connections."""
         return watch(self, self._transport, tuple(channels))
 

@@ -8,7 +8,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -70,17 +70,19 @@ class Journal:
             for entry in self.read():
                 self._remember(entry)
 
-    def begin(self, entry: Entry) -> None:
-        """Record a submission that is about to leave; it is on the disk when this returns. Refuses: JournalError."""
-        self._append(entry, is_synced=True)
-        self._remember(entry)
+    def begin(self, *entries: Entry) -> None:
+        """Record submissions that are about to leave; they are on the disk when this returns. Refuses: JournalError."""
+        self._append(entries, is_synced=True)
+        for entry in entries:
+            self._remember(entry)
 
     def end(self, tx_hash: str, state: str, height: int, code: int) -> None:
         """Record how a submission ended. Losing this line only means that the exchange is asked again."""
         if self._open.pop(tx_hash, None) is None:
             return
         time_ms = time.time_ns() // 1_000_000
-        self._append(Entry(tx_hash=tx_hash, state=state, height=height, code=code, time_ms=time_ms), is_synced=False)
+        end = Entry(tx_hash=tx_hash, state=state, height=height, code=code, time_ms=time_ms)
+        self._append((end,), is_synced=False)
 
     def get_open(self, tx_hash: str) -> Entry | None:
         """Return an entry whose end is unknown."""
@@ -117,17 +119,15 @@ class Journal:
         """Close the file."""
         os.close(self._file)
 
-    def _append(self, entry: Entry, *, is_synced: bool) -> None:
-        line = (
-            msgspec.json.encode({key: value for key, value in msgspec.structs.asdict(entry).items() if value}) + b"\n"
-        )
+    def _append(self, entries: Iterable[Entry], *, is_synced: bool) -> None:
+        lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
         with self._told(), self._lock:
             self._hold()
             try:
                 # Who died amid a line left no end to it; a line of ours must not grow onto that.
                 size = os.fstat(self._file).st_size
                 torn = size and os.pread(self._file, 1, size - 1) != b"\n"
-                _write_all(self._file, b"\n" + line if torn else line)
+                _write_all(self._file, b"\n" + lines if torn else lines)
                 if is_synced:
                     os.fdatasync(self._file)
             finally:

@@ -77,10 +77,13 @@ class Submitter:
         self._journal = journal
         self._lines: dict[tuple[int, bytes], NonceLine] = {}
         self._lock = asyncio.Lock()
+        self._writing = asyncio.Lock()
+        self._unwritten: list[Entry] = []
+        self._writer: asyncio.Task[None] | None = None
 
-    async def trust(self) -> Trust:
+    async def trust(self, *, is_fresh: bool = False) -> Trust:
         """Return the chain that is signed for, once the node has named it too. Refuses: WrongChainError."""
-        if self._trust is None or not self._is_verified:
+        if self._trust is None or not self._is_verified or is_fresh:
             answer = await self._transport.call("public/status", {}, Status)
             self._trust = self.check(answer.result)
             self._is_verified = True
@@ -239,7 +242,17 @@ class Submitter:
             genesis_hash=trust.genesis_hash.hex(),
             time_ms=time.time_ns() // 1_000_000,
         )
-        await asyncio.to_thread(self._journal.begin, entry)
+        if self._writer is None or not self._unwritten:
+            self._writer = asyncio.create_task(self._write())
+        self._unwritten.append(entry)
+        await asyncio.shield(self._writer)
+
+    async def _write(self) -> None:
+        """Write what is about to leave with one sync; who comes while that is under way goes with the next."""
+        async with self._writing:
+            batch, self._unwritten = self._unwritten, []
+            if self._journal is not None:
+                await asyncio.to_thread(self._journal.begin, *batch)
 
     def _end(self, tx_hash: str, state: str, height: int, code: int) -> None:
         if self._journal is not None:

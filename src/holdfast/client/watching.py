@@ -60,6 +60,9 @@ class Frame(msgspec.Struct, frozen=True):
 class Gaps(Protocol):
     """Who can tell what a channel said while nobody listened."""
 
+    async def check_chain(self) -> object:
+        """Check that the node still speaks for the same chain. Refuses: WrongChainError."""
+
     async def fill(self, channel: str, wanted: range) -> list[tuple[int, object]]:
         """Return (number, data) of a channel for these of its numbers, as far as they can be had."""
 
@@ -97,6 +100,7 @@ class _Follower:
     async def listen(self) -> AsyncGenerator[Notification, None]:
         """Yield what one connection brings, until it is lost."""
         url = self._transport.url
+        await self._gaps.check_chain()
         try:
             socket = await self._transport.session().ws_connect(
                 "ws" + url.removeprefix("http") + SOCKET_PATH, heartbeat=_PING_SECONDS, max_msg_size=0

@@ -125,6 +125,8 @@ def _read_loosely(body: bytes, path_method: str) -> Request:
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError):
+        if body.lstrip(b" \t\r\n")[:1] in (b"{", b""):
+            raise _parse_error("the request is not JSON") from None
         raise ApiError(ApiCode.INVALID_REQUEST, "NOT_AN_OBJECT", "a request is a JSON object") from None
     if path_method and "method" not in fields:
         params = fields.get("params", msgspec.Raw(b"{}"))

@@ -61,7 +61,7 @@ class Gateway:
         """Lay out the routes; `listen` opens the port."""
         self._api = api
         self._hub = hub
-        self._dispatcher = Dispatcher(api)
+        self.dispatcher = Dispatcher(api)
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_guard])
@@ -92,6 +92,11 @@ class Gateway:
             shutdown_timeout=_STOP_S,
         )
         self.port = 0
+
+    @property
+    def history(self) -> History:
+        """Return the index."""
+        return self._api.history
 
     @property
     def height(self) -> int:
@@ -155,7 +160,7 @@ class Gateway:
             if len(query.getall(name)) > 1:
                 words = f"{ascii(name)[:64]} is given more than once"
                 return _reply(_refusal(ApiCode.INVALID_PARAMS, "NAME_TWICE", words))
-        return _reply(await self._dispatcher.query(method, query, None))
+        return _reply(await self.dispatcher.query(method, query, None))
 
     async def _answer_body(self, request: web.Request) -> web.Response:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -168,7 +173,7 @@ class Gateway:
             words = f"the body did not arrive within {BODY_S:.0f} s"
             return _reply(_refusal(ApiCode.INVALID_REQUEST, "BODY_SLOW", words), status=408)
         method = request.match_info.get("method", "")
-        return _reply(await self._dispatcher.body(body, None, path_method=method))
+        return _reply(await self.dispatcher.body(body, None, path_method=method))
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
         if len(self._connections) >= SOCKETS_MAX:
@@ -188,13 +193,13 @@ class Gateway:
         connection = Connection(socket, abort, self._hub, self._api.metrics)
         self._connections.add(connection)
         try:
-            await connection.run(self._answer_frame, self._dispatcher.refuse_busy)
+            await connection.run(self._answer_frame, self.dispatcher.refuse_busy)
         finally:
             self._connections.discard(connection)
         return socket
 
     async def _answer_frame(self, body: bytes, connection: Connection) -> bytes:
-        return (await self._dispatcher.body(body, connection)).body
+        return (await self.dispatcher.body(body, connection)).body
 
 
 class _Full(asyncio.Protocol):

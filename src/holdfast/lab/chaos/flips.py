@@ -64,12 +64,12 @@ class Report(NamedTuple):
             if trial.verdict in BAD
         ]
 
-    def count(self) -> dict[str, int]:
+    def tally(self) -> dict[str, int]:
         """Return how many trials had each verdict."""
         found = Counter(trial.verdict for trial in self.trials)
         return {verdict: found[verdict] for verdict in VERDICTS}
 
-    def count_files(self) -> dict[str, dict[str, int]]:
+    def tally_files(self) -> dict[str, dict[str, int]]:
         """Return the same for each kind of file."""
         kinds: dict[str, Counter[str]] = {}
         for trial in self.trials:

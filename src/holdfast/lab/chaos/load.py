@@ -22,10 +22,12 @@ import msgspec
 from holdfast.client import AsyncExchange
 from holdfast.client.demo import DEMO_NAMES, demo_key
 from holdfast.client.errors import ClientError, Rejected, Stalled, Unreachable
-from holdfast.client.journal import Journal
+from holdfast.client.journal import Entry, Journal
 from holdfast.client.orders import parse_order_id
 from holdfast.client.results import Instrument, TxResult
 from holdfast.client.signing import SigningKey
+from holdfast.client.submission import Submitter
+from holdfast.client.transport import Transport
 from holdfast.primitives.crypto import sha256
 from holdfast.protocol.custody.messages import Transfer, Withdraw
 from holdfast.protocol.messages import Command
@@ -47,6 +49,8 @@ _IN_FLIGHT_MAX: Final = 24  # an account
 _BOOK: Final = 6
 _DEADLINES_S: Final = (1.5, 20.0, 20.0)
 _MARKS_EVERY_S: Final = 10.0
+_CLASH_S: Final = 5.0
+_CLASH_EVERY_S: Final = 0.4
 _LOOK_BACK_S: Final = 2.0
 _RECOVER_WITHIN_S: Final = 90.0
 _OPEN_WITHIN_S: Final = 60.0
@@ -131,6 +135,46 @@ class Trader:
                 )
 
 
+class Clasher:
+    """An account that signs two commands with one nonce each time: one of them at most may ever be in a block."""
+
+    def __init__(self, url: str, key: SigningKey, journal: Journal) -> None:
+        """Take a key that nobody else signs with."""
+        self.key = key
+        self.exchange = AsyncExchange(url, key=key, journal=journal)
+        self._journal = journal
+        self._submitter = Submitter(Transport(url), None, journal)
+        self._nonce = 0
+
+    async def open(self) -> None:
+        """Learn the account."""
+        await self.exchange.identity()
+        await self._submitter.trust()
+
+    async def clash(self) -> list[TxResult]:
+        """Send both at once, and return what became of them."""
+        identity = await self.exchange.identity()
+        trust = await self._submitter.trust()
+        self._nonce += 1
+        deadline = time.monotonic() + _CLASH_S
+        sent = []
+        for atoms in (1, 2):
+            tx, tx_hash = await self._submitter.sign(identity, Withdraw(0, atoms), self._nonce)
+            entry = Entry(
+                tx_hash=tx_hash,
+                tx=tx.hex(),
+                account_id=identity.account_id,
+                signer=self.key.public_key.hex(),
+                nonce=self._nonce,
+                chain_id=trust.chain_id,
+                genesis_hash=trust.genesis_hash.hex(),
+                time_ms=time.time_ns() // 1_000_000,
+            )
+            await asyncio.to_thread(self._journal.begin, entry)
+            sent.append(self._submitter.follow(tx, tx_hash, deadline))
+        return await asyncio.gather(*sent)
+
+
 class Load:
     """All traders, one journal, one file of answers."""
 
@@ -144,6 +188,7 @@ class Load:
         self._rng = random.Random(seed)
         names = (*DEMO_NAMES, *(f"chaos-{number}" for number in range(1, EXTRA_ACCOUNTS + 1)))
         self._traders = [self._make(name, url, seed, place) for place, name in enumerate(names)]
+        self._clasher = Clasher(url, SigningKey(sha256(f"holdfast clasher of {seed}".encode())), self.journal)
         self._book: list[Traded] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._pending: dict[str, tuple[Trader, str]] = {}
@@ -152,7 +197,7 @@ class Load:
         """Trade until stopped, then find out about everything; return how many ends stay unknown."""
         await self._open()
         (self._folder / READY_FILE).touch()
-        beside = [asyncio.create_task(self._look_back()), asyncio.create_task(self._follow_marks())]
+        beside = [asyncio.create_task(work()) for work in (self._look_back, self._follow_marks, self._clash)]
         pause_s = 1.0 / self._rate
         due_s = time.monotonic()
         while not self.is_stopping.is_set():
@@ -183,6 +228,8 @@ class Load:
             if trader.name not in DEMO_NAMES:
                 await self._insist(lambda key=trader.key: faucet.deposit(key.public_key.hex(), _EXTRA_USDC))  # type: ignore[misc]
             await self._insist(trader.open)
+        await self._insist(lambda: faucet.deposit(self._clasher.key.public_key.hex(), _EXTRA_USDC))
+        await self._insist(self._clasher.open)
         await self._insist(self._read_marks)
 
     async def _insist(self, what: Callable[[], Awaitable[object]]) -> None:
@@ -218,6 +265,14 @@ class Load:
             await asyncio.sleep(_MARKS_EVERY_S)
             with suppress(ClientError, ValueError):
                 await self._read_marks()
+
+    async def _clash(self) -> None:
+        while True:
+            await asyncio.sleep(_CLASH_EVERY_S)
+            began_ms = time.time_ns() // 1_000_000
+            with suppress(ClientError):
+                for result in await self._clasher.clash():
+                    self._note(result.tx_hash, "clash", result, began_ms, time.time_ns() // 1_000_000 - began_ms)
 
     async def _look_back(self) -> None:
         """Ask after those that were still unknown when they were given up."""
@@ -269,9 +324,9 @@ class Load:
         deadline_s = time.monotonic() + _RECOVER_WITHIN_S
         genesis = (await self._traders[0].exchange.trust()).genesis_hash.hex()
         while self.journal.list_open(genesis) and time.monotonic() < deadline_s:
-            for trader in self._traders:
+            for exchange in (self._clasher.exchange, *(trader.exchange for trader in self._traders)):
                 with suppress(ClientError):
-                    for result in await trader.exchange.recover():
+                    for result in await exchange.recover():
                         if result.state in _ENDS:
                             self._note(result.tx_hash, "recovered", result)
             await asyncio.sleep(_RETRY_S)

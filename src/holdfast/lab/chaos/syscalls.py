@@ -80,7 +80,7 @@ class Report(NamedTuple):
             for violation in trial.violations
         ]
 
-    def count(self) -> dict[str, dict[str, int]]:
+    def tally(self) -> dict[str, dict[str, int]]:
         """Return how many trials of each fault ended how."""
         outcomes: dict[str, Counter[str]] = {fault: Counter() for fault in FAULTS}
         for trial in self.trials:

@@ -113,7 +113,7 @@ def list_points(trace: Path, folder: Path) -> list[Point]:
 
 def _place_of(rest: str, folder: Path) -> str | None:
     for quoted, opened in _NAMED.findall(rest):
-        name = quoted or opened
+        name: str = quoted or opened
         if name == str(folder):
             return "."
         if name.startswith(f"{folder}/"):

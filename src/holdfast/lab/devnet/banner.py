@@ -8,6 +8,8 @@ from holdfast.client.demo import demo_key, demo_seed
 from holdfast.lab.devnet.run import Devnet
 from holdfast.lab.market.accounts import DEMO_ACCOUNTS
 from holdfast.primitives.units import USDC_ATOMS
+from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
+from holdfast.protocol.ledger.state import BTC
 
 
 class AccountLine(TypedDict):
@@ -41,6 +43,7 @@ class About(TypedDict):
     persistence: str
     validators: list[ValidatorLine]
     accounts: list[AccountLine]
+    example: str
 
 
 def describe(devnet: Devnet, port: int) -> About:
@@ -69,7 +72,17 @@ def describe(devnet: Devnet, port: int) -> About:
             )
             for account in DEMO_ACCOUNTS
         ],
+        example=_example(devnet),
     )
+
+
+def _example(devnet: Devnet) -> str:
+    """Return the nearest future on BTC, which the makers quote first."""
+    with devnet.cluster.reading() as view:
+        futures = [
+            one for _, one in view.draft[INSTRUMENTS].items() if (one.kind, one.underlying) == (Kind.FUTURE, BTC)
+        ]
+        return min(futures, key=lambda one: one.expiry_ms).name if futures else "BTC_USDC-27MAR26"
 
 
 def show_banner(about: About, console: Console) -> None:
@@ -94,7 +107,8 @@ def show_banner(about: About, console: Console) -> None:
     console.print("\n  Try, in a second terminal:")
     for line in (
         f"holdfast query chain BTC{option}",
-        f"holdfast watch blocks{option}",
+        f"holdfast order place buy 0.1 {about['example']} --account demo-1{option}",
+        f"holdfast query margin --account demo-1{option}",
         f"holdfast dev crash 3 --for 20s{option}",
     ):
         console.print(f"    {line}", highlight=False, soft_wrap=True)
