@@ -280,7 +280,7 @@ def test_watch__a_lost_connection__leaves_no_gap(live: LiveDevnet) -> None:
 
             task = asyncio.create_task(follow())
             for _ in range(3):
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.2)
                 await trader.cancel_all()
                 await trader.withdraw(1)
                 proxy.cut()
@@ -288,7 +288,7 @@ def test_watch__a_lost_connection__leaves_no_gap(live: LiveDevnet) -> None:
                 await trader.withdraw(1)
                 await asyncio.sleep(0.3)
                 proxy.mode = "pass"
-            await asyncio.sleep(2.5)
+            await asyncio.sleep(1.5)
             task.cancel()
         return heights, updates
 

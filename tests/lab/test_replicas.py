@@ -59,10 +59,14 @@ def test_n4_lossy_links__agree_go_on_and_are_fast_once_healed(seed: int) -> None
     assert max(toy.heights()) >= 20
     reached = max(toy.heights())
     toy.world.mesh.heal_all()
+    # The height in progress may be in a late round, whose timeouts are long; the next ones are fast.
+    toy.run(6)
+    assert max(toy.heights()) > reached
+    reached = max(toy.heights())
     toy.run(10)
     toy.assert_agreement()
     toy.assert_level()
-    assert max(toy.heights()) >= reached + 8
+    assert max(toy.heights()) >= reached + 9
 
 
 def test_n4_two_crashed__no_block_commits_and_it_resumes() -> None:

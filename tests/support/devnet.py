@@ -29,7 +29,15 @@ class LiveDevnet:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.gateway = self.run(serve(self.devnet.cluster, "127.0.0.1", 0, dev=self.devnet.controls))
+        self.gateway = self.run(
+            serve(
+                self.devnet.cluster,
+                "127.0.0.1",
+                0,
+                dev=self.devnet.controls,
+                genesis=self.devnet.ground.genesis,
+            )
+        )
         self.port = self.gateway.port
         self.devnet.start()
         assert self.devnet.wait_until_ready(30)

@@ -19,7 +19,7 @@ from holdfast.protocol.machine import Receipt
 from holdfast.protocol.schema import TABLES
 from tests.support.exchange import USD, Market
 
-FEW = InstrumentParams(dailies=1, weeklies=2, monthlies=0, quarterlies=0, strikes_each_side=2)
+FEW = InstrumentParams(dailies=1, weeklies=2, monthlies=0, quarterlies=0, strikes_each_side=1)
 
 _TABLES = {table.tag: table for table in TABLES if table.tag is not None}
 

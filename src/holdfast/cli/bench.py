@@ -31,7 +31,7 @@ Example:
 
 Exit codes: 0 measured, whatever is reached; 2 bad input."""
 
-_LIVE_HELP: Final = """Measure a whole exchange: `holdfast up` in one process, orders from another, on this machine's disk.
+_LIVE_HELP: Final = """Measure a whole exchange: `holdfast up` in one process, orders from another, on this machine.
 
 Parts: ready (from the command to the first block), large (the same with 100,000 accounts), latency (of orders at an
 even rate), rate (the highest that is held), store (a durable commit against a bare batch write), snapshot (blocks while
@@ -97,9 +97,12 @@ def live(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a whole exchange; `_LIVE_HELP` is what a user reads."""
-    from holdfast.lab.bench.live import DEFAULT_PARTS, LiveSettings, measure_live
+    from holdfast.lab.bench.live import DEFAULT_PARTS, PARTS, LiveSettings, measure_live
     from holdfast.lab.bench.live_server import LiveBenchError
 
+    for part in parts or ():
+        if part not in PARTS:
+            _refuse(f"{part}: no such part; choose of {', '.join(PARTS)}", "bench live")
     chosen = tuple(parts or (() if soak else DEFAULT_PARTS))
     try:
         settings = LiveSettings(

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from holdfast.cli.chaos import chaos
 from holdfast.lab.history import HistoryError
 from holdfast.lab.replay_settings import ReplayInputError
 from holdfast.lab.simulate import SeedResult, count_kinds, run_seeds
@@ -16,6 +17,7 @@ EXIT_BAD_INPUT: Final = 2
 FIRED_LEAST: Final = 20
 
 lab = typer.Typer(name="lab", help="The fault lab.", no_args_is_help=True, rich_markup_mode=None)
+lab.add_typer(chaos)
 
 
 @lab.callback()

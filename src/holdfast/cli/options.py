@@ -22,6 +22,9 @@ AccountId = Annotated[
     int | None,
     typer.Option("--account-id", help="Another account than the key's own: a subaccount.", min=1, metavar="ID"),
 ]
+AnyAccountId = Annotated[
+    int | None, typer.Option("--account-id", help="An account by its id; anybody may read it.", min=1, metavar="ID")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 KeystoreFolder = Annotated[
     Path | None, typer.Option("--keystore", help="The folder of keys.", metavar="DIR", show_default=False)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from holdfast.cli.options import EXIT_CODES, URL, AccountName, Json, KeystoreFolder, Url
+from holdfast.cli.options import EXIT_CODES, URL, AccountName, AnyAccountId, Json, KeystoreFolder, Url
 from holdfast.cli.show import note, print_json, show_value, told
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def blocks(count: Count = 0, url: Url = URL, as_json: Json = False) -> None:
 @watch.command()
 def account(
     account_name: AccountName = None,
-    account_id: Annotated[
-        int | None, typer.Option("--account-id", help="An account by its id; anybody may read it.", metavar="ID")
-    ] = None,
+    account_id: AnyAccountId = None,
     count: Count = 0,
     url: Url = URL,
     keystore: KeystoreFolder = None,
@@ -80,7 +78,7 @@ def account(
 
 
 def _find(url: str, name: str | None, keystore: Path | None, *, as_json: bool) -> int:
-    from holdfast.cli.query import find_account
+    from holdfast.cli.reader import find_account
     from holdfast.client.blocking import Exchange
 
     with told("watch account", as_json=as_json), Exchange(url) as exchange:

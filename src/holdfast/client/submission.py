@@ -35,7 +35,12 @@ REJECTED: Final = "rejected"
 PENDING: Final = "pending"
 UNKNOWN: Final = "unknown"
 
+_ENDS: Final = (COMMITTED, REJECTED)
+
 _WAIT_SECONDS: Final = 10.0
+# How long a doubt is waited out before something is done about it, and how often that is looked at.
+_LOOK_SECONDS: Final = 1.0
+_RECOVERED_AT_ONCE: Final = 16
 # How much longer than the node's own wait an answer may take.
 _GRACE_SECONDS: Final = 3.0
 _PAUSE_FIRST_SECONDS: Final = 0.05
@@ -138,7 +143,7 @@ class Submitter:
         may_be_known, gone_since = False, 0.0
         while (left := deadline - time.monotonic()) > 0:
             wait = min(left, _WAIT_SECONDS)
-            params = {"tx": tx.hex(), "wait": COMMITTED, "timeout_ms": int(wait * 1000)}
+            params = {"tx": tx.hex(), "wait": COMMITTED, "timeout_ms": max(1, int(wait * 1000))}
             try:
                 answer = await self._transport.call("public/submit", params, TxResult, timeout_s=wait + _GRACE_SECONDS)
             except (Unreachable, Stalled) as error:
@@ -185,31 +190,43 @@ class Submitter:
         Why: what nobody has heard of by now might still be in a queue somewhere; this ends the doubt either way.
         """
         tx, blank_hash = await self.sign(identity, CancelOrder(0), nonce)
-        blank = await self.follow(tx, blank_hash, time.monotonic() + timeout_s)
-        result = await self.resolve(tx_hash)
-        # A nonce that is gone otherwise, used or fallen out of the window, ends the doubt as well.
-        is_gone = blank.state == COMMITTED or (blank.state == REJECTED and blank.code in _FINAL_NONCE)
-        if result.state != COMMITTED and is_gone:
-            self._end(tx_hash, REJECTED, 0, Code.NONCE_USED)
-            message = "it was abandoned before it reached a block"
-            return TxResult(
-                state=REJECTED, tx_hash=tx_hash, code=Code.NONCE_USED, code_name=Code.NONCE_USED.name, message=message
-            )
-        return result
+        deadline = time.monotonic() + timeout_s
+        while True:
+            blank = await self.follow(tx, blank_hash, min(deadline, time.monotonic() + _LOOK_SECONDS))
+            result = await self.resolve(tx_hash)
+            # A nonce that is gone otherwise, used or fallen out of the window, ends the doubt as well.
+            is_gone = blank.state == COMMITTED or (blank.state == REJECTED and blank.code in _FINAL_NONCE)
+            if result.state in _ENDS or (not is_gone and time.monotonic() >= deadline):
+                return result
+            if is_gone:
+                break
+            await asyncio.sleep(_PAUSE_FIRST_SECONDS)
+        self._end(tx_hash, REJECTED, 0, Code.NONCE_USED)
+        name, message = Code.NONCE_USED.name, "it was abandoned before it reached a block"
+        return TxResult(state=REJECTED, tx_hash=tx_hash, code=Code.NONCE_USED, code_name=name, message=message)
 
     async def recover(self, key: SigningKey | None, timeout_s: float) -> list[TxResult]:
         """Resolve what earlier runs left open; with its key, what no block holds is abandoned. Refuses: Unreachable."""
         if self._journal is None:
             return []
         trust = await self.trust()
-        results: list[TxResult] = []
-        for entry in self._journal.list_open(trust.genesis_hash.hex()):
-            result = await self.resolve(entry.tx_hash)
-            if result.state not in (COMMITTED, REJECTED) and key is not None and key.public_key.hex() == entry.signer:
-                identity = Identity(key, entry.account_id)
-                result = await self.abandon(identity, entry.nonce, entry.tx_hash, timeout_s)
-            results.append(result)
-        return results
+        room = asyncio.Semaphore(_RECOVERED_AT_ONCE)
+
+        async def one(entry: Entry) -> TxResult:
+            async with room:
+                result = await self.resolve(entry.tx_hash)
+                if result.state in _ENDS or key is None or key.public_key.hex() != entry.signer:
+                    return result
+                # What the node has passed on is likely to be in one of the next blocks.
+                began = time.monotonic()
+                while result.state == PENDING and time.monotonic() - began < _LOOK_SECONDS:
+                    await asyncio.sleep(_PAUSE_FIRST_SECONDS)
+                    result = await self.resolve(entry.tx_hash)
+                if result.state in _ENDS:
+                    return result
+                return await self.abandon(Identity(key, entry.account_id), entry.nonce, entry.tx_hash, timeout_s)
+
+        return list(await asyncio.gather(*(one(entry) for entry in self._journal.list_open(trust.genesis_hash.hex()))))
 
     async def _line(self, identity: Identity) -> NonceLine:
         name = (identity.account_id, identity.key.public_key)

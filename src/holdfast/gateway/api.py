@@ -38,7 +38,7 @@ class Session(Protocol):
     def unsubscribe_all(self) -> None:
         """Drop every channel."""
 
-    def set_heartbeat(self, interval_s: int) -> None:
+    def set_heartbeat(self, interval_s: float) -> None:
         """Ask for a sign of life so often; 0 for none."""
 
 

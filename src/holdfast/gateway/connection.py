@@ -71,7 +71,7 @@ class Connection:
 
     # Signs of life
 
-    def set_heartbeat(self, interval_s: int) -> None:
+    def set_heartbeat(self, interval_s: float) -> None:
         """Ask for a sign of life so often; 0 for none."""
         if self._heartbeat is not None:
             self._heartbeat.cancel()
@@ -79,7 +79,7 @@ class Connection:
         if interval_s:
             self._heartbeat = asyncio.create_task(self._beat(interval_s))
 
-    async def _beat(self, interval_s: int) -> None:
+    async def _beat(self, interval_s: float) -> None:
         loop = asyncio.get_running_loop()
         while True:
             asked_s = loop.time()

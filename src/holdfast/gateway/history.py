@@ -246,6 +246,13 @@ class History:
             found = self._reader.execute("SELECT app_hash FROM blocks WHERE height = ?", (height,)).fetchone()
         return None if found is None else bytes.fromhex(str(found[0]))
 
+    def last_block(self) -> tuple[int, int, str, int] | None:
+        """Return (height, time, app hash, number of transactions) of the last block, None before the first."""
+        sql = "SELECT json_array(height, time_ms, app_hash, txs) FROM blocks ORDER BY height DESC LIMIT 1"
+        with self._read_lock:
+            found = self._reader.execute(sql).fetchone()
+        return None if found is None else msgspec.json.decode(str(found[0]), type=tuple[int, int, str, int])
+
     def dump(self) -> dict[str, list[tuple[object, ...]]]:
         """Return every row of every table, to compare two indices."""
         with self._read_lock:

@@ -37,7 +37,7 @@ SOCKETS_MAX: Final = 2_048
 IDLE_S: Final = 30.0
 BODY_S: Final = 10.0
 LINE_BYTES_MAX: Final = 8_190
-_STOP_S: Final = 2.0
+_STOP_S: Final = 1.0
 
 _CORS: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -77,7 +77,6 @@ class Gateway:
                 web.post("/api/v2", self._answer_body),
                 web.post("/api/v2/", self._answer_body),
                 web.post("/api/v2/{method:.+}", self._answer_body),
-                web.options("/{path:.*}", self._allow),
             ]
         )
         self._runner = web.AppRunner(
@@ -92,6 +91,11 @@ class Gateway:
             shutdown_timeout=_STOP_S,
         )
         self.port = 0
+
+    @property
+    def metrics(self) -> Metrics:
+        """Return the figures."""
+        return self._api.metrics
 
     @property
     def history(self) -> History:
@@ -147,9 +151,6 @@ class Gateway:
         api = self._api
         is_ready, shown = show_ready(api.backend, api.follower, api.metrics)
         return _json(envelope.encode(shown), status=200 if is_ready else 503)
-
-    async def _allow(self, _request: web.Request) -> web.Response:
-        return web.Response(status=204)
 
     # The API
 
@@ -244,6 +245,7 @@ async def serve(
         metrics.height.set(history.height)
         api.height = history.height
         submitter.caught_up()
+        hub.caught_up()
 
     follower = Follower(backend, history, deliver, caught_up)
     submitter = Submitter(backend, history, follower, instruments, metrics)
@@ -273,7 +275,9 @@ async def serve(
 
 @web.middleware
 async def _guard(request: web.Request, handler: Respond) -> web.StreamResponse:
-    """Answer in JSON what aiohttp itself refuses."""
+    """Let browsers ask first, and answer in JSON what aiohttp itself refuses."""
+    if request.method == "OPTIONS":
+        return web.Response(status=204)
     try:
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:

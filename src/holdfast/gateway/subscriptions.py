@@ -160,20 +160,21 @@ class Hub:
             self._look(topic, view)
         return topic.last_frame
 
+    def caught_up(self) -> None:
+        """Take the last block from the index, where that was built before anything was told of."""
+        block = self._api.history.last_block()
+        if block is not None:
+            trades = len(self._api.history.list_block_trades(block[0]))
+            self._last_block = _frame("blocks", _show_block(*block, trades))
+
     # After each block
 
     def written(self, written: Written) -> None:
         """Tell what a block has brought."""
         rows = written.rows
         commit = rows.commit
-        block: Shown = {
-            "height": commit.height,
-            "time_ms": commit.time_ms,
-            "app_hash": commit.app_hash.hex(),
-            "transactions": len(rows.txs),
-            "trades": len(rows.trades),
-        }
-        self._last_block = _frame("blocks", block)
+        block = (commit.height, commit.time_ms, commit.app_hash.hex(), len(rows.txs))
+        self._last_block = _frame("blocks", _show_block(*block, len(rows.trades)))
         self._is_dirty.set()
         if not self._topics:
             return
@@ -337,6 +338,16 @@ class Hub:
 def _chunks(topics: list[Topic]) -> Iterator[list[Topic]]:
     for first in range(0, len(topics), TOPICS_AT_ONCE):
         yield topics[first : first + TOPICS_AT_ONCE]
+
+
+def _show_block(height: int, time_ms: int, app_hash: str, transactions: int, trades: int) -> Shown:
+    return {
+        "height": height,
+        "time_ms": time_ms,
+        "app_hash": app_hash,
+        "transactions": transactions,
+        "trades": trades,
+    }
 
 
 def _frame(name: str, data: object) -> bytes:

@@ -2,7 +2,7 @@
 
 its disk fails       tried again, less and less often: space may be freed
 its store is damaged its files are set aside and it starts empty, if the others can go on without it
-a promise is broken  it stays down: a restart would only break it again
+a promise is broken, or another instance has its key: it stays down, since a restart mends neither
 anything else        restarted a few times, then left down
 """
 
@@ -69,7 +69,8 @@ class Supervisor:
     def _note(self, validator: Validator, record: _Record, failure: Failure, now_s: float) -> None:
         record.failures += 1
         wait_s = min(_WAIT_MAX_S, _WAIT_FIRST_S * 2 ** min(record.failures - 1, 10))
-        gives_up = failure.cause is Cause.BROKEN or (failure.cause is Cause.ERROR and record.failures > _FAILURES_MAX)
+        is_hopeless = failure.cause in (Cause.BROKEN, Cause.FOREIGN)
+        gives_up = is_hopeless or (failure.cause is Cause.ERROR and record.failures > _FAILURES_MAX)
         record.due_s = float("inf") if gives_up else now_s + wait_s
         validator.given.log(
             "validator_left_down" if gives_up else "validator_failed",

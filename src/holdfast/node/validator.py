@@ -25,6 +25,7 @@ from holdfast.node.loop import Loop, Timebase
 from holdfast.node.ports import Disk, DiskError, Network, Signer
 from holdfast.node.replica import Replica
 from holdfast.node.replica_env import ChainConfig, HaltError, LogLine, ReplicaConfig
+from holdfast.node.replica_watch import ForeignSignatureError
 from holdfast.node.store import StoreError
 from holdfast.primitives.check import BrokenInvariantError, ensure
 from holdfast.primitives.codec import Record
@@ -56,6 +57,7 @@ class Cause(Enum):
     DAMAGED = "its store is damaged"
     DISK = "its disk fails"
     BROKEN = "a promise is broken"
+    FOREIGN = "another instance signs with its key"
     ERROR = "it failed"
 
 
@@ -332,5 +334,7 @@ def _cause_of(error: BaseException | None) -> Cause:
             return Cause.DAMAGED
         case BrokenInvariantError():
             return Cause.BROKEN
+        case ForeignSignatureError():
+            return Cause.FOREIGN
         case _:
             return Cause.ERROR

@@ -118,6 +118,10 @@ def test_devnet__equivocation__is_proven_on_the_chain(devnet: Devnet) -> None:
             return bool(view.draft[MISBEHAVIORS].keys())
 
     wait(is_recorded)
+    devnet.controls.heal()
+    run_to(devnet, devnet.cluster.height + 3)
+    # The replica behind the lies is honest, and does not take them for a second instance.
+    wait(lambda: all_agree(devnet))
 
 
 def test_devnet__advanced__makes_blocks_a_minute_apart_up_to_the_target(devnet: Devnet) -> None:

@@ -21,11 +21,13 @@ import msgspec
 
 from holdfast.lab.bench.live_load import Plan, Window
 from holdfast.lab.bench.live_profile import Profile
-from holdfast.lab.bench.live_server import Launch, LiveBenchError, Server, free_port
+from holdfast.lab.bench.live_server import Launch, Server, free_port
 from holdfast.lab.bench.live_soak import Soak, run_soak
 from holdfast.lab.bench.live_starts import measure_starts
+from holdfast.lab.bench.live_state import StatePlan, measure_state
 from holdfast.lab.bench.live_steps import LoadProcess, Say, find_highest
 from holdfast.lab.bench.live_told import (
+    CATCH_UP,
     HIGHEST,
     P50,
     P99,
@@ -33,23 +35,24 @@ from holdfast.lab.bench.live_told import (
     READY_EXISTING,
     READY_FRESH,
     READY_LARGE,
-    READY_LARGE_FRESH,
     RSS_SLOPE,
     SERVING_AFTER_KILL,
     SERVING_LARGE,
+    SNAPSHOT_P99,
     Figures,
     Told,
     show_refusals,
     summarise_met,
 )
 
-PARTS: Final = ("ready", "large", "latency", "rate", "soak")
+PARTS: Final = ("ready", "large", "latency", "rate", "snapshot", "soak")
 DEFAULT_PARTS: Final = PARTS[:-1]
 _LARGE_ACCOUNTS: Final = 99_000
-_WARM_S: Final = 3.0
 # From here on the load's own process may be what limits, and the figure says so.
 _CLIENT_BUSY_SHARE: Final = 0.8
 _CLIENT_LATE_INTERVALS: Final = 0.5
+# A snapshot should be under way at so many of the blocks that are called its.
+_BUSY_SHARE: Final = 0.5
 _PLACES_SHOWN: Final = 25
 _MIB: Final = 1024 * 1024
 
@@ -71,6 +74,9 @@ class LiveSettings:
     large_accounts: int = _LARGE_ACCOUNTS
     soak_s: float = 3_600.0
     sample_s: float = 5.0
+    warm_s: float = 3.0
+    state_mb: float = 100.0
+    state_s: float = 60.0
     with_profile: bool = False
 
 
@@ -93,6 +99,7 @@ class LiveBench:
             "large": self._large,
             "latency": self._latency,
             "rate": self._rate,
+            "snapshot": self._snapshot,
             "soak": self._soak,
         }
         self._settings.folder.mkdir(parents=True, exist_ok=True)
@@ -101,6 +108,7 @@ class LiveBench:
                 self._say(name)
                 try:
                     parts[name]()
+                    self._add_profile(name)
                 finally:
                     shutil.rmtree(self._data(name), ignore_errors=True)
         shown: dict[str, object] = {name: _plain(value) for name, value in asdict(self._settings).items()}
@@ -144,17 +152,17 @@ class LiveBench:
         accounts = self._settings.large_accounts
         starts = measure_starts(self._launch("large"), self._data("large"), extra_accounts=accounts, say=self._say)
         self._told += [
-            Told(READY_LARGE_FRESH, starts.fresh_s, starts.peak_bytes),
             Told(READY_LARGE, starts.existing_s, starts.peak_bytes),
             Told(SERVING_LARGE, starts.after_kill_s, starts.peak_bytes),
         ]
-        self._notes.append(f"large: the four stores are {starts.store_bytes / _MIB:,.0f} MiB")
+        self._notes.append(f"large: {starts.fresh_s:.1f} s to the first block from a genesis of so many accounts")
+        self._notes.append(f"large: the stores are {starts.store_bytes / _MIB:,.0f} MiB together")
         self._detail["large"] = starts._asdict()
 
     def _latency(self) -> None:
         settings = self._settings
         with self._open("latency") as server, self._load("latency", server) as load:
-            load.run(settings.rate, _WARM_S)
+            load.run(settings.rate, settings.warm_s)
             window, cpu_share = self._watch(server, load, settings.rate, settings.seconds)
             peak_bytes, interval_ms = server.facts().peak_bytes, settings.block_interval_ms
         caveat = self._caveat(window)
@@ -173,7 +181,7 @@ class LiveBench:
     def _rate(self) -> None:
         settings = self._settings
         with self._open("rate") as server, self._load("rate", server) as load:
-            load.run(settings.rate, _WARM_S)
+            load.run(settings.rate, settings.warm_s)
             found = find_highest(
                 load,
                 first=settings.rate,
@@ -190,6 +198,27 @@ class LiveBench:
         if found.held is not None:
             self._note("rate", found.rate, found.held, 0.0)
         self._detail["rate_tried"] = [{"rate": rate, **_plain_window(window)} for rate, window in found.tried]
+
+    def _snapshot(self) -> None:
+        settings = self._settings
+        data = self._data("snapshot")
+        plan = StatePlan(
+            str(data), settings.validators, settings.block_interval_ms, settings.state_mb, settings.state_s
+        )
+        found = measure_state(plan, settings.folder / "snapshot.log", self._say)
+        without, busy = found.without, found.with_snapshots
+        caveat = "" if busy.busy_share > _BUSY_SHARE else f"a snapshot in {busy.busy_share:.0%} of the blocks only"
+        ratio = busy.p99_ms / without.p99_ms if without.p99_ms else 0.0
+        back = "" if found.caught_up else "it was not back by then"
+        self._told += [
+            Told(SNAPSHOT_P99, ratio, found.peak_bytes, caveat),
+            Told(CATCH_UP, found.catch_up_s, found.peak_bytes, back),
+        ]
+        self._notes.append(f"snapshot: {found.snapshot_bytes / _MIB:,.0f} MiB a snapshot")
+        for words, blocks in (("without", without), ("with one being written", busy)):
+            times = f"p50 {blocks.p50_ms:,.0f} ms, p99 {blocks.p99_ms:,.0f} ms"
+            self._notes.append(f"snapshot: {blocks.count:,} blocks {words} took {times}")
+        self._detail["snapshot"] = msgspec.to_builtins(found)
 
     def _soak(self) -> None:
         settings = self._settings
@@ -247,8 +276,11 @@ class LiveBench:
         self._notes.append(f"{part}: {ends}; {refused}")
         self._notes.append(f"{part}: the load process used {window.cpu_share:.0%} of a core and {late}{exchange}")
         self._detail[part] = {"rate": rate, "cpu_share": cpu_share, **_plain_window(window)}
+
+    def _add_profile(self, part: str) -> None:
         profile = self._settings.folder / f"profile-{part}.json"
         if self._settings.with_profile and profile.exists():
+            self._notes.append(f"{part}: where the processor's time went")
             self._notes += show_profile(msgspec.json.decode(profile.read_bytes(), type=Profile))
 
 
@@ -264,9 +296,6 @@ def show_profile(profile: Profile) -> list[str]:
 
 def measure_live(settings: LiveSettings, say: Say) -> Figures:
     """Run the live bench. Refuses: LiveBenchError."""
-    unknown = [part for part in settings.parts if part not in PARTS]
-    if unknown:
-        raise LiveBenchError(f"{unknown[0]}: no such part; choose of {', '.join(PARTS)}")
     return LiveBench(settings, say).run()
 
 

@@ -86,7 +86,7 @@ class Server:
         self._began_s = time.monotonic()
         with launch.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 -- a fixed command of this program
-                launch.command(), stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL
+                launch.command(), stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, bufsize=0
             )
 
     def __enter__(self) -> Self:

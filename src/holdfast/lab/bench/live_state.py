@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -100,14 +101,15 @@ class _Watch:
 
     def _is_writing(self) -> bool:
         apps = [validator.app for validator in self._devnet.cluster.validators]
-        return any(app is not None and app.is_writing_snapshot for app in apps)
+        # The store's own business; only whoever measures it wants to know.
+        return any(app is not None and app._store._jobs.is_busy for app in apps)  # noqa: SLF001
 
     def summarise(self) -> Blocks:
         """Return how long the blocks so far took, and begin anew."""
         commits, self.commits = self.commits, []
         about = self._devnet.ground.about
         took: list[float] = []
-        for (before_ms, _), (at_ms, _) in zip(commits, commits[1:], strict=False):
+        for (before_ms, _), (at_ms, _) in pairwise(commits):
             passed_ms = before_ms - about.genesis_time_ms
             began_ms = before_ms + about.block_interval_ms - passed_ms % about.block_interval_ms
             took.append(max(0.0, at_ms - began_ms))
@@ -121,7 +123,10 @@ def measure_state(plan: StatePlan, log: Path, say: Say) -> StateFigures:
     shutil.rmtree(plan.data, ignore_errors=True)
     with log.open("ab") as errors:
         process = subprocess.Popen(  # noqa: S603 -- a fixed command of this program
-            [sys.executable, "-c", _CHILD, msgspec.json.encode(plan).decode()], stdout=subprocess.PIPE, stderr=errors
+            [sys.executable, "-c", _CHILD, msgspec.json.encode(plan).decode()],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            bufsize=0,  # a line that is read ahead would be out of select's sight
         )
     try:
         deadline_s = time.monotonic() + _LIMIT_S

@@ -38,6 +38,7 @@ class LoadProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                bufsize=0,  # a line that is read ahead would be out of select's sight
             )
         self._read(_OPEN_S)
 

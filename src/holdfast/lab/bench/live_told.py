@@ -93,7 +93,6 @@ def ready(key: str, words: str, limit_s: float) -> Bound:
 READY_FRESH: Final = ready("ready_fresh", "ready on an empty folder", 5.0)
 READY_EXISTING: Final = ready("ready_existing", "ready on an existing store", 5.0)
 SERVING_AFTER_KILL: Final = ready("serving_after_kill", "serving after SIGKILL", 5.0)
-READY_LARGE_FRESH: Final = ready("ready_large_fresh", "ready on an empty folder, 100,000 accounts in genesis", 10.0)
 READY_LARGE: Final = ready("ready_large", "ready on a store of 100,000 accounts", 10.0)
 SERVING_LARGE: Final = ready("serving_large_after_kill", "serving after SIGKILL at 100,000 accounts", 5.0)
 P50: Final = Bound("commit_p50", "commit p50, due to answered", 1.5, "block intervals")

@@ -92,6 +92,11 @@ class Signatures:
                     self.add(decode_vote(payload[_ENTRY_HEAD_BYTES:]))
             self._read[path] = done + frames.sound_bytes
 
+    def forget(self, store: Path) -> None:
+        """Read a store's sign log from its start again: other files lie there now."""
+        for path in [path for path in self._read if path.parent == store]:
+            del self._read[path]
+
     def add_all(self, votes: Iterable[Vote]) -> None:
         """Note votes."""
         for vote in votes:

@@ -114,8 +114,9 @@ def run_store(
     seed: int,
     flips: int,
     on_trial: Callable[[Trial], None] = lambda _: None,
+    within: Path | None = None,
 ) -> Report:
-    """Flip bits in one validator's store, one at a time, each in a fresh copy."""
+    """Flip bits in one validator's store, one at a time, each in a fresh copy; names are told as below `within`."""
     started_s = time.monotonic()
     rng = random.Random(seed)
     files = list_files(store)
@@ -126,7 +127,8 @@ def run_store(
         copy = _copy(store, work)
         flip_bit(copy, flip)
         verdict, reason = _judge_store(copy, observe, reference)
-        trials.append(Trial(flip, verdict, reason))
+        told = flip if within is None else Flip(str((store / flip.path).relative_to(within)), flip.bit)
+        trials.append(Trial(told, verdict, reason))
         on_trial(trials[-1])
     shutil.rmtree(work, ignore_errors=True)
     return Report(seed, trials, time.monotonic() - started_s)

@@ -161,19 +161,19 @@ def _kill_once(exchange: Running, client: Client, rng: random.Random, number: in
     crashed, share = rng.randrange(4), rng.random()
     if not exchange.is_alive:
         exchange.start()
-    began_ms = time.time_ns() // 1_000_000
     if starting and number:
         time.sleep(max(0.0, exchange.started_s + starting_s - time.monotonic()))
-        in_flight = client.tail.count_open(began_ms)
         exchange.kill()
-        return Kill(number, while_starting=True, crashed=-1, in_flight=in_flight, ready_s=0.0, lived_s=starting_s)
+        return Kill(number, while_starting=True, crashed=-1, in_flight=0, ready_s=0.0, lived_s=starting_s)
     exchange.wait_ready()
+    # Of the commands that an earlier life has left, none counts.
+    ready_ms = time.time_ns() // 1_000_000
     ready_s = exchange.ready_s - exchange.started_s
     time.sleep(serving_s * share if crashes else serving_s)
     if crashes:
         exchange.fault(f"crash:validator={crashed},for={rng.choice((300, 1_000, 3_000))}ms")
         time.sleep(serving_s * (1 - share))
-    in_flight = client.tail.count_open(began_ms)
+    in_flight = client.tail.count_open(ready_ms)
     exchange.kill()
     return Kill(
         number,

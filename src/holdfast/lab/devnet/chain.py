@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from holdfast.client.signing import SigningKey
@@ -76,6 +77,7 @@ def make_cluster(
     *,
     make_reporter: MakeReporter,
     wrap_network: WrapNetwork,
+    has_lied: Callable[[int], bool],
     log: LogLine,
 ) -> Cluster:
     """Return the cluster, still down."""
@@ -95,7 +97,7 @@ def make_cluster(
             index=index,
             validators=infos,
             chain=chain,
-            config=settings.replica_config(),
+            config=replace(settings.replica_config(), watches_own_key=lambda: not has_lied(index)),
             signer=key,
             open_disk=_disk_opener(ground, index),
             report_source=make_reporter(index),

@@ -38,6 +38,7 @@ class Devnet:
         self._guards = guard_keys(self.ground)
         about = self.ground.about
         self.plan = FaultPlan()
+        self._liars: set[int] = set()
         self.market = Market(
             self.plan,
             self.time_base.now_ms,
@@ -51,6 +52,7 @@ class Devnet:
             self.time_base,
             make_reporter=self.market.report_source,
             wrap_network=self._wrap_network,
+            has_lied=lambda index: index in self._liars,
             log=log,
         )
         nonces = Nonces()
@@ -114,8 +116,15 @@ class Devnet:
             inner,
             means,
             LIES["equivocate"],
-            lambda: self.plan.is_active("equivocate", self.time_base.now_ms(), validator=index),
+            lambda: self._is_lying(index),
         )
+
+    def _is_lying(self, index: int) -> bool:
+        """Tell whether a validator lies now, and remember whoever ever did: its replica knows nothing of it."""
+        is_lying = self.plan.is_active("equivocate", self.time_base.now_ms(), validator=index)
+        if is_lying:
+            self._liars.add(index)
+        return is_lying
 
     def _wipe(self, index: int) -> None:
         disk = self.cluster.validators[index].given.open_disk()

@@ -1,0 +1,131 @@
+"""The views of `holdfast query` on the market: books, chains, tickers, trades."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from holdfast.cli.options import URL, AccountName, AnyAccountId, Json, KeystoreFolder, Url
+from holdfast.cli.reader import connect, find_account
+from holdfast.cli.show import print_facts, print_json, print_state, print_table, show_time, show_value, told
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+Instrument = Annotated[str, typer.Argument(help="Its name.", metavar="INSTRUMENT")]
+Count = Annotated[int, typer.Option(help="How many, the newest first.", min=1, max=1000)]
+
+
+def book(
+    instrument: Instrument,
+    depth: Annotated[int, typer.Option(help="How many levels of each side.", min=1, max=1000)] = 10,
+    url: Url = URL,
+    as_json: Json = False,
+) -> None:
+    """Show an instrument's order book.
+
+    Example: holdfast query book BTC_USDC-27MAR26 --depth 5
+    """
+    from itertools import zip_longest
+
+    with told("query book", as_json=as_json), connect(url) as exchange:
+        found = exchange.book(exchange.instrument(instrument).instrument_name, depth)
+        if as_json:
+            print_json(found)
+            return
+        levels = zip_longest(found.bids, found.asks, fillvalue=(None, None))
+        rows = [(bid[1], bid[0], ask[0], ask[1]) for bid, ask in levels]
+        print_table(["amount", "bid", "ask", "amount "], rows, title=found.instrument_name, right="amount bid ask")
+        print_facts({"mark": found.mark_price, "index": found.index_price})
+        print_state(found.height, found.app_hash)
+
+
+def chain(
+    currency: Annotated[str, typer.Argument(help="BTC or ETH.", metavar="CURRENCY")] = "BTC",
+    expiry: Annotated[
+        str | None, typer.Option(help="One expiry, as 27MAR26; the nearest without one.", show_default=False)
+    ] = None,
+    url: Url = URL,
+    as_json: Json = False,
+) -> None:
+    """Show an underlying's futures, and one expiry's options: calls, strikes, puts.
+
+    Example: holdfast query chain BTC --expiry 27MAR26
+    """
+    from holdfast.cli.chain import make_chain, print_chain
+
+    with told("query chain", as_json=as_json), connect(url) as exchange:
+        listed = exchange.instruments(currency.upper())
+        lines = exchange.summaries(currency.upper())
+        found = make_chain(currency.upper(), listed, lines, expiry)
+        if as_json:
+            print_json(found._asdict(), height=lines.height, app_hash=lines.app_hash)
+            return
+        print_chain(found, listed, expiry)
+        print_state(lines.height, lines.app_hash)
+
+
+def ticker(instrument: Instrument, url: Url = URL, as_json: Json = False) -> None:
+    """Show an instrument's prices.
+
+    Example: holdfast query ticker BTC_USDC-27MAR26
+    """
+    with told("query ticker", as_json=as_json), connect(url) as exchange:
+        found = exchange.ticker(exchange.instrument(instrument).instrument_name)
+        if as_json:
+            print_json(found)
+            return
+        greeks = found.greeks
+        print_facts(
+            {
+                "instrument": found.instrument_name,
+                "state": found.state,
+                "bid": _level(found.best_bid_price, found.best_bid_amount),
+                "ask": _level(found.best_ask_price, found.best_ask_amount),
+                "mark": found.mark_price,
+                "index": found.index_price,
+                "last": found.last_price,
+                "mark iv": found.mark_iv,
+                "delta": greeks and greeks.delta,
+                "gamma": greeks and greeks.gamma,
+                "vega": greeks and greeks.vega,
+                "theta": greeks and greeks.theta,
+                "open interest": found.open_interest,
+            }
+        )
+        print_state(found.height, found.app_hash)
+
+
+def trades(
+    instrument: Annotated[
+        str | None, typer.Argument(help="Its name; without one, the account's own.", metavar="[INSTRUMENT]")
+    ] = None,
+    count: Count = 20,
+    account_name: AccountName = None,
+    account_id: AnyAccountId = None,
+    url: Url = URL,
+    keystore: KeystoreFolder = None,
+    as_json: Json = False,
+) -> None:
+    """Show the last trades of an instrument, or an account's own.
+
+    Example: holdfast query trades BTC_USDC-27MAR26 --count 5
+    """
+    with told("query trades", as_json=as_json), connect(url) as exchange:
+        if instrument is not None:
+            found = exchange.trades(exchange.instrument(instrument).instrument_name, count)
+        else:
+            found = exchange.user_trades(find_account(exchange, account_name, account_id, keystore), count)
+        if as_json:
+            print_json(found, height=found.height, app_hash=found.app_hash)
+            return
+        rows = [
+            (one.trade_id, show_time(one.timestamp), one.instrument_name, one.direction, one.amount, one.price, one.fee)
+            for one in found
+        ]
+        columns = ["trade id", "time", "instrument", "side", "amount", "price", "fee"]
+        print_table(columns, rows, right="amount price fee")
+        print_state(found.height, found.app_hash)
+
+
+def _level(price: "Decimal | None", amount: "Decimal") -> str:
+    return f"{show_value(price)} for {show_value(amount)}" if price else "-"
