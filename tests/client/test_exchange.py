@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -299,6 +300,26 @@ def test_watch__a_lost_connection__leaves_no_gap(live: LiveDevnet) -> None:
     assert len(heights) > 20
     assert updates == list(range(updates[0], updates[-1] + 1))
     assert len(updates) >= 6
+
+
+def test_watch__another_chain_in_the_node_s_place__is_refused(live: LiveDevnet) -> None:
+    with LiveDevnet(seed=8) as other, Proxy(live.port) as proxy, Exchange(proxy.url) as reader:
+        stream = reader.watch(["blocks"])
+        next(stream)
+        proxy.target_port = other.port
+        proxy.cut()
+        with pytest.raises(WrongChainError, match="is chain holdfast-dev-8"):
+            list(islice(stream, 100))
+
+
+def test_submit__another_chain_in_the_node_s_place__is_refused_for_good(live: LiveDevnet) -> None:
+    with LiveDevnet(seed=9) as other, Proxy(live.port) as proxy, Exchange(proxy.url, key=demo_key("demo-1")) as trader:
+        assert trader.cancel_all().is_effective
+        proxy.target_port = other.port
+        proxy.cut()
+        with pytest.raises(Rejected, match="BAD_SIGNATURE") as refusal:
+            trader.cancel_all()
+        assert (refusal.value.height, refusal.value.exit_code) == (0, 3)
 
 
 def test_watch__a_channel_that_there_is_not__is_refused(alice: Exchange) -> None:

@@ -1,12 +1,18 @@
 """Submissions: each ends in exactly one of committed, rejected, or pending and resolvable."""
 
 import asyncio
+import threading
+from collections.abc import Sequence
 
 import pytest
 
 from holdfast.client.commands import sign_command
 from holdfast.gateway import submit
+from holdfast.gateway.history import Written
+from holdfast.gateway.rows import Commit
+from holdfast.lab.solo import make_key
 from holdfast.primitives.reject import Code
+from holdfast.protocol.accounts.messages import GrantSession, RevokeSession, Scope
 from holdfast.protocol.messages import command_domain
 from holdfast.protocol.trading.messages import CancelAll, CancelOrder, PlaceOrder
 from tests.support.gateway import Controls, future_of, open_market, served, settled, until
@@ -90,6 +96,50 @@ def test_submit__foreign_chain_and_stranger__are_rejected() -> None:
             stranger = sign_command(key, backend.solo.domain, 1_001, 1, CancelAll(0))
             result = await here.client.ask("public/submit", tx=stranger.hex())
             assert (result["state"], result["code_name"], result["final"]) == ("rejected", "SIGNER_UNKNOWN", False)
+
+    asyncio.run(run())
+
+
+def test_submit__signer_lost_its_right_since__is_still_committed() -> None:
+    async def run() -> None:
+        backend = open_market()
+        solo = backend.solo
+        session = make_key("a session")
+        grant = GrantSession(session.public_key, int(Scope.CANCEL), solo.time_ms + 3_600_000)
+        tx = sign_command(session, solo.domain, 1_000, 1, CancelAll(0))
+        never = sign_command(session, solo.domain, 1_000, 2, CancelAll(0))
+        async with served(backend) as here:
+            await settled(here, backend.sign(0, grant))
+            [before] = await settled(here, tx)
+            await settled(here, backend.sign(0, RevokeSession(session.public_key)))
+            again = await here.client.ask("public/submit", tx=tx.hex())
+            assert (again["state"], again["height"]) == ("committed", before["height"])
+            late = await here.client.ask("public/submit", tx=never.hex())
+            assert (late["state"], late["code_name"], late["final"]) == ("rejected", "SIGNER_UNKNOWN", False)
+
+    asyncio.run(run())
+
+
+def test_submit__index_behind_the_chain__waits_for_it() -> None:
+    async def run() -> None:
+        backend = open_market()
+        tx = backend.sign(0, CancelAll(0))
+        async with served(backend) as here:
+            release = threading.Event()
+            write = here.gateway.history.write
+
+            def write_late(commits: Sequence[Commit]) -> list[Written]:
+                release.wait(10)
+                return write(commits)
+
+            here.gateway.history.write = write_late  # type: ignore[method-assign]
+            await asyncio.to_thread(backend.step, tx)
+            task = asyncio.create_task(here.client.ask("public/submit", tx=tx.hex()))
+            await asyncio.sleep(0.1)
+            assert not task.done()
+            release.set()
+            result = await task
+            assert (result["state"], result["height"]) == ("committed", 3)
 
     asyncio.run(run())
 

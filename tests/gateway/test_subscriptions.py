@@ -13,7 +13,7 @@ import pytest
 from holdfast.gateway import subscriptions
 from holdfast.gateway.channels import parse_channel
 from holdfast.gateway.connection import Connection
-from holdfast.gateway.outbox import BYTES_MAX, MESSAGES_MAX, Outbox
+from holdfast.gateway.outbox import ANSWER_BYTES_MAX, BYTES_MAX, MESSAGES_MAX, Outbox
 from holdfast.protocol.trading.messages import CancelAll, PlaceOrder
 from tests.support.gateway import JsonObject, Served, future_of, mark_ticks, open_market, served, until
 
@@ -314,14 +314,24 @@ def test_outbox__too_many_or_too_large__gives_the_reader_up() -> None:
     asyncio.run(run())
 
 
+def test_outbox__many_answers_at_once__are_no_sign_of_slowness() -> None:
+    outbox = Outbox()
+    for _ in range(2_000):
+        outbox.put_answer(bytes(4_000))
+    assert (outbox.is_overflown, len(outbox)) == (False, 2_000)
+    outbox.put(b"a notification has its own bound")
+    outbox.put_answer(bytes(ANSWER_BYTES_MAX - 8_000_000 + 1))
+    assert outbox.is_overflown
+
+
 def test_outbox__newer_state__takes_the_place_of_what_waits() -> None:
     async def run() -> None:
         outbox = Outbox()
         outbox.put(b"first", channel="ticker")
-        outbox.put(b"answer")
+        outbox.put_answer(b"answer")
         assert outbox.replace("ticker", b"second!")
         assert not outbox.replace("book", b"none waits")
-        assert (len(outbox), outbox.bytes) == (2, 13)
+        assert (len(outbox), outbox.bytes, outbox.answers, outbox.answer_bytes) == (2, 7, 1, 6)
         assert [await outbox.take(), await outbox.take()] == [b"second!", b"answer"]
         assert not outbox.replace("ticker", b"gone")
 

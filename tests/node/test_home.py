@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.client.signing import SigningKey
 from holdfast.node.home import FORMAT, About, Home, HomeError, KeyPair
 from holdfast.primitives.crypto import sha256
 
 GENESIS = b"a genesis"
-SEED, PUBLIC = bytes(31) + b"\x01", bytes(31) + b"\x02"
+SEED = bytes(31) + b"\x01"
+PUBLIC = SigningKey(SEED).public_key
 
 
 def make_about() -> About:
@@ -97,3 +99,17 @@ def test_home__store_set_aside_twice__keeps_both(home: Home) -> None:
     folder = home.validator(0)
     assert (folder / "store.damaged-1" / "file").read_bytes() == b"first"
     assert (folder / "store.damaged-2" / "file").read_bytes() == b"second"
+
+
+def test_home__description_changed_by_hand__is_refused(home: Home) -> None:
+    path = home.root / "holdfast.json"
+    path.write_text(path.read_text().replace('"seed": 7', '"seed": 5'))
+    with pytest.raises(HomeError, match="changed by hand"):
+        reopen(home)
+
+
+def test_home__private_key_of_another_public_key__is_refused(home: Home) -> None:
+    path = home.validator(0) / "key"
+    path.write_text(path.read_text().replace(SEED.hex(), SEED[:-1].hex() + "03"))
+    with pytest.raises(HomeError, match="is damaged: its private key"):
+        home.read_key(0)

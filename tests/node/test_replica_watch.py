@@ -7,7 +7,7 @@ from holdfast.lab.disk import SimulatedDisk
 from holdfast.lab.world import Ports
 from holdfast.node.ports import Network
 from holdfast.node.replica import Replica
-from holdfast.node.replica_permit import FILE
+from holdfast.node.replica_permit import FILE, GIVEN_UP_FILE, record
 from holdfast.node.replica_wire import encode_message
 from tests.support.replica_network import ReplicaNetwork, SeedSigner, validators
 from tests.support.witness import Heard, Witness
@@ -252,3 +252,26 @@ def test_lagging_validator_restarted__disk_is_its_own__signs_at_once_when_level(
     assert network.events("signing_unsettled") == []
     network.world.crash(0)
     network.run_to(40)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_restored_from_copies_of_different_moments__chain_goes_on_from_the_highest(seed: int) -> None:
+    network = ReplicaNetwork(seed=seed)
+    network.run_to(5)
+    copies = []
+    for index in range(4):
+        network.run_for(40 + 13 * seed)
+        copies.append(contents(network.world.disk(index)))
+    top = max(network.heights())
+    network.run_to(top + 12)
+    for index in range(4):
+        network.world.crash(index)
+        put_back(network.world.disk(index), copies[index], marker=False)
+        network.world.disk(index).replace(GIVEN_UP_FILE, record(top + 1))
+    # What was under way is gone with the blocks that are given up.
+    network.run_for(1_000)
+    network.world.start_all()
+    assert max(network.heights()) <= top
+    network.run_to(top + 10)
+    assert {node.status for _, node in network.world.nodes()} == {"running"}
+    assert network.events("signing_unsettled") == []

@@ -10,8 +10,8 @@ from holdfast.node.exchange import ExchangeApplication
 from holdfast.node.replica import Replica
 from holdfast.node.replica_env import ChainConfig, ReplicaConfig
 from holdfast.protocol.chain import CLOCK
-from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
 from holdfast.protocol.instruments.params import InstrumentParams
+from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
 from holdfast.protocol.trading.messages import PlaceOrder
 from holdfast.state.draft import Draft
 from tests.support.exchange import BTC, BUY, SELL

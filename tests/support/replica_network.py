@@ -41,7 +41,7 @@ def toy(disk: Disk, index: int) -> Application:
 
 def unwatched(config: ReplicaConfig) -> ReplicaConfig:
     """The settings of a replica whose network lies in its name."""
-    return replace(config, watches_own_key=lambda: False)
+    return replace(config, has_lied=lambda: True)
 
 
 class ReplicaNetwork:

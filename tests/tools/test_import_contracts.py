@@ -68,6 +68,12 @@ FAULTS = [
         "from holdfast.protocol.book import rules",
         "holdfast.client is not allowed to import",
     ),
+    (
+        "second-engine",
+        "lab/reference/trading.py",
+        "from holdfast.protocol.book import rules",
+        "holdfast.lab.reference is not allowed to import",
+    ),
 ]
 
 
@@ -89,7 +95,11 @@ def skeleton(tmp_path: Path) -> Path:
     ]
     for name in [
         *names,
+        "holdfast.lab.reference",
         "holdfast.node.ports",
+        "holdfast.state.draft",
+        "holdfast.state.store",
+        "holdfast.state.tree",
         "holdfast.protocol.book.rules",
         "holdfast.protocol.book.handlers",
         "holdfast.protocol.margin.rules",

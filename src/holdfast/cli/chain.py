@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import typer
 
-from holdfast.cli.show import print_table
+from holdfast.cli.show import brief, print_table
 from holdfast.client.errors import InputError
 from holdfast.client.results import Instrument, Summary
 
@@ -66,9 +66,9 @@ def name_expiry(instrument: Instrument) -> str:
 
 
 def _prices(line: Summary | None) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
-    return (None, None, None) if line is None else (line.bid_price, line.ask_price, line.mark_price)
+    return (None, None, None) if line is None else (line.bid_price, line.ask_price, brief(line.mark_price))
 
 
 def _iv(sides: dict[str, Summary | None]) -> Decimal | None:
     lines = [line for line in sides.values() if line is not None and line.mark_iv is not None]
-    return lines[0].mark_iv if lines else None
+    return brief(lines[0].mark_iv) if lines else None

@@ -6,7 +6,7 @@ import typer
 
 from holdfast.cli.options import URL, AccountName, AnyAccountId, Json, KeystoreFolder, Url
 from holdfast.cli.reader import connect, find_account
-from holdfast.cli.show import print_facts, print_json, print_state, print_table, show_time, told
+from holdfast.cli.show import brief, print_facts, print_json, print_state, print_table, show_time, told
 
 
 def account(
@@ -58,7 +58,14 @@ def positions(
             print_json(found, height=found.height, app_hash=found.app_hash)
             return
         rows = [
-            (one.instrument_name, one.size, one.average_price, one.mark_price, one.floating_profit_loss, one.delta)
+            (
+                one.instrument_name,
+                one.size,
+                brief(one.average_price),
+                brief(one.mark_price),
+                one.floating_profit_loss,
+                one.delta,
+            )
             for one in found
         ]
         columns = ["instrument", "size", "average", "mark", "profit", "delta"]

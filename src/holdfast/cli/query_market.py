@@ -6,7 +6,7 @@ import typer
 
 from holdfast.cli.options import URL, AccountName, AnyAccountId, Json, KeystoreFolder, Url
 from holdfast.cli.reader import connect, find_account
-from holdfast.cli.show import print_facts, print_json, print_state, print_table, show_time, show_value, told
+from holdfast.cli.show import brief, print_facts, print_json, print_state, print_table, show_time, show_value, told
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -35,7 +35,7 @@ def book(
         levels = zip_longest(found.bids, found.asks, fillvalue=(None, None))
         rows = [(bid[1], bid[0], ask[0], ask[1]) for bid, ask in levels]
         print_table(["amount", "bid", "ask", "amount "], rows, title=found.instrument_name, right="amount bid ask")
-        print_facts({"mark": found.mark_price, "index": found.index_price})
+        print_facts({"mark": brief(found.mark_price), "index": brief(found.index_price)})
         print_state(found.height, found.app_hash)
 
 
@@ -81,8 +81,8 @@ def ticker(instrument: Instrument, url: Url = URL, as_json: Json = False) -> Non
                 "state": found.state,
                 "bid": _level(found.best_bid_price, found.best_bid_amount),
                 "ask": _level(found.best_ask_price, found.best_ask_amount),
-                "mark": found.mark_price,
-                "index": found.index_price,
+                "mark": brief(found.mark_price),
+                "index": brief(found.index_price),
                 "last": found.last_price,
                 "mark iv": found.mark_iv,
                 "delta": greeks and greeks.delta,

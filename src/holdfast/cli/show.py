@@ -116,6 +116,13 @@ def show_value(value: object) -> str:
     return one_line(str(value))
 
 
+def brief(value: Decimal | None) -> Decimal | None:
+    """Return a number for a table: cents, and finer only below one."""
+    if value is None:
+        return None
+    return value.quantize(Decimal("0.01") if abs(value) >= 1 else Decimal("0.0001"))
+
+
 def one_line(text: str) -> str:
     """Return a text without line breaks and without what could move a terminal's cursor."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -201,10 +201,11 @@ class AsyncExchange(Reader):
     async def deposit(self, owner_key: str, amount: Number, asset: str = "USDC") -> TxResult:
         """Take money from a devnet's faucet; the first deposit opens the owner's account. Refuses: Rejected."""
         _, atoms = to_atoms(amount, asset)
-        params = {"owner_key": owner_key, "asset": asset.upper(), "amount_atoms": atoms}
+        wait_ms = max(1, min(60_000, int(1_000 * self._deadline_s)))
+        params = {"owner_key": owner_key, "asset": asset.upper(), "amount_atoms": atoms, "timeout_ms": wait_ms}
         await self.trust()
         try:
-            answer = await self._transport.call("dev/deposit", params, TxResult, timeout_s=self._deadline_s)
+            answer = await self._transport.call("dev/deposit", params, TxResult, timeout_s=self._deadline_s + 3)
         except Unreachable as error:
             raise Unreachable(f"{error}; whether the deposit was taken is not known: look at the balance") from None
         return check_result(answer.result)

@@ -153,6 +153,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     block_height: int = 0
     tx_hash: str = ""
 
+    def __repr__(self) -> str:
+        """Return the order in words."""
+        price = "the market" if self.price is None else self.price
+        words = f"{self.direction} {self.amount} {self.instrument_name} at {price}"
+        return f"<order {self.order_id} {self.order_state}: {words}, filled {self.filled_amount}>"
+
     @property
     def price(self) -> Number:
         """Return the limit price, None for a market order."""

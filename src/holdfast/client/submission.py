@@ -21,7 +21,7 @@ from holdfast.client.errors import (
     WrongChainError,
 )
 from holdfast.client.journal import Entry, Journal
-from holdfast.client.nonces import NonceLine
+from holdfast.client.nonces import IN_FLIGHT_MAX, NonceLine
 from holdfast.client.results import Nonce, Status, TxResult
 from holdfast.client.signing import SigningKey
 from holdfast.client.transport import Transport
@@ -123,7 +123,11 @@ class Submitter:
         line = await self._line(identity)
         result = TxResult(state=REJECTED)
         for _ in range(_SIGNINGS_MAX):
-            nonce = await line.take()
+            try:
+                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                    nonce = await line.take()
+            except TimeoutError:
+                raise Stalled(f"{IN_FLIGHT_MAX} commands of this key wait for a block; this one was not sent") from None
             try:
                 tx, tx_hash = await self.sign(identity, command, nonce)
                 await self._begin(identity, nonce, tx, tx_hash)

@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeVar
 import aiohttp
 import msgspec
 
-from holdfast.client.errors import ClientError, InputError, Unreachable
+from holdfast.client.errors import ClientError, InputError, Stalled, Unreachable
 from holdfast.client.transport import (
     SOCKET_PATH,
     ErrorBody,
@@ -70,7 +70,8 @@ class Gaps(Protocol):
 async def watch(gaps: Gaps, transport: Transport, channels: tuple[str, ...]) -> AsyncGenerator[Notification, None]:
     """Yield the notifications of channels; a lost connection is made again, and what was missed is asked for.
 
-    Refuses: Unreachable where no node answers at the first try; InputError for a channel that there is not.
+    Refuses: Unreachable, Stalled at the first try; InputError for a channel that there is not; WrongChainError where
+    another chain has taken the node's place.
     """
     follower = _Follower(gaps, transport, channels)
     pause = _PAUSE_FIRST_SECONDS
@@ -80,7 +81,7 @@ async def watch(gaps: Gaps, transport: Transport, channels: tuple[str, ...]) -> 
                 async for notification in notifications:
                     pause = _PAUSE_FIRST_SECONDS
                     yield notification
-        except Unreachable:
+        except (Unreachable, Stalled):
             if not follower.was_connected:
                 raise
         await asyncio.sleep(pause)

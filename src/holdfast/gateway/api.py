@@ -82,11 +82,18 @@ class Api:
     cache: Cache = field(default_factory=Cache)
 
 
+class Caller(NamedTuple):
+    """Who asks. `session` is None where nothing can be sent but the answer; a foreign page is one of another site."""
+
+    session: Session | None = None
+    is_foreign_page: bool = False
+
+
 class Call(NamedTuple):
-    """One request's surroundings; `session` is None where nothing can be sent but the answer."""
+    """One request's surroundings."""
 
     api: Api
-    session: Session | None
+    caller: Caller
 
 
 class Read(NamedTuple):

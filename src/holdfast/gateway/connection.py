@@ -14,7 +14,8 @@ from holdfast.gateway.params import CHANNELS_MAX
 from holdfast.gateway.subscriptions import Hub
 
 PING_S: Final = 30.0
-REQUESTS_AT_ONCE: Final = 512
+# Taken and not yet sent an answer to.
+REQUESTS_AT_ONCE: Final = 2_048
 _CLOSE_S: Final = 1.0
 _SILENT_BEATS: Final = 2
 
@@ -104,9 +105,9 @@ class Connection:
                 self._heard_s = asyncio.get_running_loop().time()
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     body = message.data.encode() if isinstance(message.data, str) else bytes(message.data)
-                    if len(self._requests) >= REQUESTS_AT_ONCE:
+                    if len(self._requests) + self._outbox.answers >= REQUESTS_AT_ONCE:
                         words = f"{REQUESTS_AT_ONCE} requests of this connection wait for answers already"
-                        self._outbox.put(refuse(body, words))
+                        self._outbox.put_answer(refuse(body, words))
                         continue
                     task = asyncio.create_task(self._answer(handle, body))
                     self._requests.add(task)
@@ -121,7 +122,7 @@ class Connection:
             await asyncio.gather(sender, *self._requests, return_exceptions=True)
 
     async def _answer(self, handle: Handle, body: bytes) -> None:
-        self._outbox.put(await handle(body, self))
+        self._outbox.put_answer(await handle(body, self))
 
     async def _send_all(self) -> None:
         while (frame := await self._outbox.take()) is not None:

@@ -154,18 +154,19 @@ def peek_id(body: bytes) -> msgspec.Raw:
 
 
 class Stopwatch:
-    """When a request came in, in microseconds of UTC."""
+    """When a request came in, in microseconds of UTC, and whether to a network for play."""
 
-    __slots__ = ("began_us",)
+    __slots__ = ("began_us", "is_testnet")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_testnet: bool = False) -> None:
         """Start."""
         self.began_us = time.time_ns() // 1_000
+        self.is_testnet = is_testnet
 
     def stamp(self) -> dict[str, object]:
         """Return the times that an answer carries."""
         now_us = max(self.began_us, time.time_ns() // 1_000)
-        return {"usIn": self.began_us, "usOut": now_us, "usDiff": now_us - self.began_us, "testnet": True}
+        return {"usIn": self.began_us, "usOut": now_us, "usDiff": now_us - self.began_us, "testnet": self.is_testnet}
 
 
 def encode(value: object) -> bytes:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -24,11 +25,13 @@ from holdfast.protocol.messages import BLOCK_EVENTS_DECODER, EVENTS_DECODER
 
 QUEUE_MAX: Final = 1_024
 BATCH_BLOCKS: Final = 64
-# Accounts' events older than so many blocks are forgotten; everything else is kept.
+# Accounts' events older than so many blocks are forgotten; in memory, everything that is older than so many.
 KEEP_BLOCKS: Final = 200_000
+KEEP_BLOCKS_IN_MEMORY: Final = 20_000
 _PRUNE_EVERY: Final = 1_000
 _LOOK_EVERY_S: Final = 1.0
 _LOOK_EARLY_S: Final = 0.05
+_RETRY_S: Final = 1.0
 _JOIN_S: Final = 30.0
 
 Deliver = Callable[[Sequence[Written]], None]
@@ -50,6 +53,12 @@ class Follower:
         self.is_caught_up = False
         self.failure = ""
         self.dropped = 0
+        self.told_height = 0  # the highest that any validator has told of; the index follows
+
+    @property
+    def behind(self) -> int:
+        """Return how many blocks the index lacks."""
+        return max(0, self.told_height - self._history.height)
 
     def start(self) -> None:
         """Begin to follow."""
@@ -59,6 +68,7 @@ class Follower:
 
     def take(self, event: CommitEvent) -> None:
         """Take a committed block from its validator's thread; a full queue drops it, to be fetched later."""
+        self.told_height = max(self.told_height, event.height)
         try:
             self._queue.put_nowait(event)
         except queue.Full:
@@ -75,18 +85,26 @@ class Follower:
     # In the follower's own thread
 
     def _run(self) -> None:
-        log = structlog.get_logger("index")
-        try:
+        """Follow until closed. An index that cannot be written says so and tries again; the exchange goes on."""
+        while not self._is_closing:
+            try:
+                self._begin()
+                while not self._is_closing:
+                    self._step()
+                    self.failure = ""
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                if reason != self.failure:
+                    structlog.get_logger("index").exception("index_failed", reason=reason)
+                self.failure = reason
+                time.sleep(_RETRY_S)
+
+    def _begin(self) -> None:
+        if not self.is_caught_up:
             self._check_chain()
             self._fetch_missing(tells=False)
             self.is_caught_up = True
             self._post(self._tell_caught_up)
-            while not self._is_closing:
-                self._step()
-        except Exception as error:
-            # An index that stands still must say so; the exchange goes on.
-            self.failure = f"{type(error).__name__}: {error}"
-            log.exception("index_failed", reason=self.failure)
 
     def _step(self) -> None:
         batch = self._next_batch()
@@ -124,7 +142,8 @@ class Follower:
             return
         written = self._history.write(commits)
         if commits[-1].height // _PRUNE_EVERY != (commits[0].height - 1) // _PRUNE_EVERY:
-            self._history.prune(commits[-1].height - KEEP_BLOCKS)
+            kept = KEEP_BLOCKS_IN_MEMORY if self._history.is_in_memory else KEEP_BLOCKS
+            self._history.prune(commits[-1].height - kept)
         if tells:
             self._post(lambda: self._deliver(written))
 

@@ -1,10 +1,14 @@
 """Whether this process lives, and whether it can serve."""
 
+from typing import Final
+
 from holdfast.gateway.backend import Backend
 from holdfast.gateway.follow import Follower
 from holdfast.gateway.metrics import Metrics
 
 Shown = dict[str, object]
+
+BEHIND_MAX: Final = 64
 
 
 def show_health() -> Shown:
@@ -30,6 +34,8 @@ def list_reasons(backend: Backend, follower: Follower, metrics: Metrics) -> list
         reasons.append(f"the index does not follow: {follower.failure}")
     elif not follower.is_caught_up:
         reasons.append("the index is being built from the blocks")
+    elif follower.behind > BEHIND_MAX:
+        reasons.append(f"the index is {follower.behind} blocks behind")
     return reasons
 
 

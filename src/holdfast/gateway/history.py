@@ -102,6 +102,11 @@ class History:
             self.rebuilt_because = str(error)
             self.clear()
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Return whether the index has no file."""
+        return self._path is None
+
     # Writing: one thread
 
     def write(self, commits: Sequence[Commit]) -> list[Written]:
@@ -139,13 +144,18 @@ class History:
             self._connect()
 
     def prune(self, below_height: int) -> None:
-        """Forget accounts' events below a height, a bounded number at a time."""
+        """Forget accounts' events below a height, a bounded number at a time; in memory, all else below it too."""
         with self._lock, self._writer:
             self._writer.execute(
                 "DELETE FROM accounts WHERE (account_id, seq) IN"
                 " (SELECT account_id, seq FROM accounts WHERE height < ? LIMIT 20000)",
                 (below_height,),
             )
+            if self.is_in_memory and below_height > self.first_height:
+                for table in ("txs", "trades", "blocks"):
+                    self._writer.execute(f"DELETE FROM {table} WHERE height < ?", (below_height,))  # noqa: S608 -- ours
+                self._writer.execute("DELETE FROM orders WHERE state != 'open' AND updated_height < ?", (below_height,))
+                self.first_height = below_height
 
     def close(self) -> None:
         """Close the file."""

@@ -36,7 +36,8 @@ class Instruments:
         """Start knowing none."""
         self.rows: dict[int, InstrumentRow] = {}
         self._ids: dict[str, int] = {}
-        self._retired: dict[int, Instrument] = {}
+        # What never changes of an instrument serves to show its orders and trades without looking at the state.
+        self._seen: dict[int, Instrument] = {}
 
     def note(self, rows: Iterable[InstrumentRow]) -> None:
         """Take what the index holds, or what a block adds to it."""
@@ -58,8 +59,9 @@ class Instruments:
         """Return an instrument, made from its name where it is retired; None where nothing is known of it."""
         live = draft[INSTRUMENTS].get(instrument_id)
         if live is not None:
+            self._seen[instrument_id] = live
             return live
-        known = self._retired.get(instrument_id)
+        known = self._seen.get(instrument_id)
         row = self.rows.get(instrument_id)
         if known is None and row is not None and row.name:
             parsed = parse_name(row.name)
@@ -67,8 +69,12 @@ class Instruments:
             if parsed is not None and spec is not None:
                 underlying, kind, expiry_ms, strike_e8 = parsed
                 known = compute_instrument(spec, underlying, kind, expiry_ms, strike_e8, row.listed_height)
-                self._retired[instrument_id] = known
+                self._seen[instrument_id] = known
         return known
+
+    def peek(self, instrument_id: int) -> Instrument | None:
+        """Return an instrument that was asked for before; whether it is halted may have changed since."""
+        return self._seen.get(instrument_id)
 
     def listed_ms(self, instrument_id: int) -> int:
         """Return when an instrument was listed, 0 where the index does not know."""

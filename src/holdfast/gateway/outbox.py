@@ -1,4 +1,8 @@
-"""What waits to be sent to one connection: bounded, and of what only tells the present, the last word alone."""
+"""What waits to be sent to one connection: bounded, and of what only tells the present, the last word alone.
+
+Notifications come whether a client reads or not, so they have the narrow bound. Answers were asked for, and many may be
+due at once when a block comes; their number is bounded where requests are taken, here only their size.
+"""
 
 import asyncio
 from collections import deque
@@ -6,14 +10,16 @@ from typing import Final
 
 MESSAGES_MAX: Final = 256
 BYTES_MAX: Final = 1024 * 1024
+ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024
 
 
 class _Entry:
-    __slots__ = ("channel", "frame")
+    __slots__ = ("channel", "frame", "is_answer")
 
-    def __init__(self, channel: str, frame: bytes) -> None:
+    def __init__(self, channel: str, frame: bytes, *, is_answer: bool) -> None:
         self.channel = channel
         self.frame = frame
+        self.is_answer = is_answer
 
 
 class Outbox:
@@ -25,6 +31,8 @@ class Outbox:
         self._latest: dict[str, _Entry] = {}
         self._is_filled = asyncio.Event()
         self.bytes = 0
+        self.answers = 0
+        self.answer_bytes = 0
         self.is_overflown = False
 
     def __len__(self) -> int:
@@ -32,18 +40,31 @@ class Outbox:
         return len(self._entries)
 
     def put(self, frame: bytes, *, channel: str = "") -> None:
-        """Add a frame; with a channel it may later be replaced by a newer one while it still waits."""
+        """Add a notification; with a channel it may later be replaced by a newer one while it still waits."""
         if self.is_overflown:
             return
-        # One large answer to an empty outbox is what was asked for, not slowness.
-        if self._entries and (len(self._entries) >= MESSAGES_MAX or self.bytes + len(frame) > BYTES_MAX):
+        notifications = len(self._entries) - self.answers
+        if notifications and (notifications >= MESSAGES_MAX or self.bytes + len(frame) > BYTES_MAX):
             self.overflow()
             return
-        entry = _Entry(channel, frame)
+        entry = _Entry(channel, frame, is_answer=False)
         self._entries.append(entry)
         self.bytes += len(frame)
         if channel:
             self._latest[channel] = entry
+        self._is_filled.set()
+
+    def put_answer(self, frame: bytes) -> None:
+        """Add the answer to a request."""
+        if self.is_overflown:
+            return
+        # One large answer alone is what was asked for, not slowness.
+        if self.answers and self.answer_bytes + len(frame) > ANSWER_BYTES_MAX:
+            self.overflow()
+            return
+        self._entries.append(_Entry("", frame, is_answer=True))
+        self.answers += 1
+        self.answer_bytes += len(frame)
         self._is_filled.set()
 
     def replace(self, channel: str, frame: bytes) -> bool:
@@ -55,16 +76,12 @@ class Outbox:
         entry.frame = frame
         return True
 
-    def has(self, channel: str) -> bool:
-        """Return whether a channel's frame waits."""
-        return channel in self._latest
-
     def overflow(self) -> None:
         """Give the reader up: nothing more is kept for it."""
         self.is_overflown = True
         self._entries.clear()
         self._latest.clear()
-        self.bytes = 0
+        self.bytes = self.answers = self.answer_bytes = 0
         self._is_filled.set()
 
     async def take(self) -> bytes | None:
@@ -75,6 +92,10 @@ class Outbox:
         if self.is_overflown:
             return None
         entry = self._entries.popleft()
+        if entry.is_answer:
+            self.answers -= 1
+            self.answer_bytes -= len(entry.frame)
+            return entry.frame
         self.bytes -= len(entry.frame)
         if self._latest.get(entry.channel) is entry:
             del self._latest[entry.channel]

@@ -284,9 +284,9 @@ def from_query(kind: type[P], query: Mapping[str, str]) -> P:
 
 
 def _build(kind: type[P], read: dict[str, object]) -> P:
-    for field in msgspec.structs.fields(kind):
-        if field.required and field.name not in read:
-            raise bad_param(field.name, "this parameter is required")
+    for name in _required(kind):
+        if name not in read:
+            raise bad_param(name, "this parameter is required")
     return kind(**read)
 
 
@@ -300,6 +300,11 @@ def _check_unknown(kind: type[Struct], name: str) -> None:
 @cache
 def _types(kind: type[Struct]) -> dict[str, object]:
     return {field.name: field.type for field in msgspec.structs.fields(kind)}
+
+
+@cache
+def _required(kind: type[Struct]) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(kind) if field.required)
 
 
 @cache

@@ -19,7 +19,7 @@ from holdfast.gateway.objects import show_order, show_own_trade
 from holdfast.gateway.rows import Decoded, OrderRow, TradeRow, decode_tx, list_decoded, show_event
 from holdfast.node.embedded import NoValidatorError
 from holdfast.primitives.codec import Record
-from holdfast.primitives.reject import Code
+from holdfast.primitives.reject import Code, RejectedError
 from holdfast.protocol.accounts.rules import compute_nonce_window, get_nonce_window
 from holdfast.protocol.limits import TX_BYTES_MAX
 from holdfast.protocol.messages import Envelope
@@ -29,6 +29,8 @@ from holdfast.state.draft import Draft
 WAITING_MAX: Final = 4_096
 REMEMBERED_MAX: Final = 65_536
 _OFFER_S: Final = 5.0
+_RETRY_S: Final = 0.1
+_LOOK_S: Final = 0.02
 _ORDERS_SHOWN_MAX: Final = 64
 
 # The nonce is gone: either these bytes used it, which the index tells, or others did and these never can.
@@ -116,9 +118,6 @@ class Submitter:
             return refused(tx_hash, Code.TX_TOO_LARGE, f"{len(tx)} bytes, where at most {TX_BYTES_MAX} are taken")
         if envelope is None:
             return refused(tx_hash, Code.BAD_ENCODING, "these bytes are no signed command of this version")
-        known = self.find(tx_hash)
-        if known is not None:
-            return known
         if self._waiters >= WAITING_MAX:
             self._metrics.submissions.labels("overloaded").inc()
             raise too_many(
@@ -160,13 +159,13 @@ class Submitter:
                 if task is not None and task.cancelling():
                     raise
                 self._accept(tx_hash)
-                if loop.time() + 0.1 >= deadline:
-                    return self._pending(tx_hash, "no validator has answered")
-                await asyncio.sleep(0.1)
+                if loop.time() + _RETRY_S >= deadline:
+                    return self.find(tx_hash) or self._pending(tx_hash, "no validator has answered")
+                await asyncio.sleep(_RETRY_S)
                 continue
             except TimeoutError:
                 self._accept(tx_hash)
-                return None if loop.time() < deadline else self._pending(tx_hash, "no validator has answered")
+                return None
             break
         if check.code == Code.OK:
             self._accept(tx_hash)
@@ -174,36 +173,55 @@ class Submitter:
         return await self._judge(tx_hash, envelope, check.code, check.log, deadline)
 
     async def _judge(self, tx_hash: bytes, envelope: Envelope, code: int, log: str, deadline: float) -> Result | None:
-        """Return what a validator's refusal means; None where the block that explains it is on its way."""
-        if code in _NONCE_GONE:
-            return await self.resolve_nonce(tx_hash, envelope, code, log, deadline)
+        """Return what a validator's refusal means; None where the command may yet come into a block.
+
+        These bytes may have been in a block before: then that is the answer, whatever the state says of them now.
+        """
         if code in _NEVER:
             return refused(tx_hash, code, log)
-        if tx_hash in self._accepted:
-            # It was taken before; a later opinion of one validator does not take it back.
-            return None
         if code == Code.MEMPOOL_FULL:
-            raise too_many("MEMPOOL_FULL", "too many commands wait for a block; send the same bytes again soon")
-        return refused(tx_hash, code, log)
-
-    async def resolve_nonce(
-        self, tx_hash: bytes, envelope: Envelope, code: int, log: str, deadline: float
-    ) -> Result | None:
-        """Find out whether these bytes used their nonce or others did: wait for the index to reach the state."""
-        loop = asyncio.get_running_loop()
+            known = self.find(tx_hash)
+            if known is None and tx_hash not in self._accepted:
+                raise too_many("MEMPOOL_FULL", "too many commands wait for a block; send the same bytes again soon")
+            return known
         try:
-            with self._backend.reading() as view:
-                height = view.height
-            await asyncio.wait_for(self._reach(height), max(0.01, deadline - loop.time()))
-        except (NoValidatorError, TimeoutError):
-            return self._pending(tx_hash, "its nonce is used; whether by it is not known yet")
+            use = await asyncio.wait_for(
+                self._see_nonce(envelope), max(0.01, deadline - asyncio.get_running_loop().time())
+            )
+        except TimeoutError:
+            return self._pending(tx_hash, "whether it is in a block is not known yet")
+        if use in _NONCE_GONE:
+            return self._explain_used(tx_hash, envelope, use)
+        # It was taken before; a later opinion of one validator does not take it back.
+        return None if tx_hash in self._accepted else refused(tx_hash, code, log)
+
+    async def _see_nonce(self, envelope: Envelope) -> int:
+        """Return what a state says of a nonce, once the index holds all blocks of that state.
+
+        The state is no older than any that a validator has judged by: each tells of its commit before it judges again.
+        """
+        told_height = self._follower.told_height
+        while True:
+            try:
+                with self._backend.reading() as view:
+                    height = view.height
+                    use = judge_nonce(view.draft, envelope.account_id, envelope.signer, envelope.nonce)
+            except NoValidatorError:
+                height, use = -1, int(Code.OK)
+            if height >= told_height:
+                await self._reach(height)
+                return use
+            await asyncio.sleep(_LOOK_S)
+
+    def _explain_used(self, tx_hash: bytes, envelope: Envelope, code: int) -> Result:
+        """Return whether these bytes have used their nonce, or others."""
         known = self.find(tx_hash)
         if known is not None:
             return known
         other = self._history.find_tx_by_nonce(envelope.account_id, envelope.signer, envelope.nonce)
         if other is not None or self._history.first_height <= 1:
-            used_by = "" if other is None else f"; transaction {other.tx_hash} used this nonce"
-            return refused(tx_hash, code, f"{log or name_of(code)}{used_by}")
+            used_by = "" if other is None else f"; transaction {other.tx_hash} used it"
+            return refused(tx_hash, code, f"{name_of(code)}: nonce {envelope.nonce} is used{used_by}")
         message = "its nonce was used before the blocks that this node keeps; look at the account"
         return self._pending(tx_hash, message) | {"state": "unknown"}
 
@@ -304,7 +322,7 @@ class Submitter:
         if row is not None:
             return self.find(bytes.fromhex(row.tx_hash)) or self._pending(bytes.fromhex(row.tx_hash), "")
         with self._backend.reading() as view:
-            is_free = is_nonce_free(view.draft, account_id, signer, nonce)
+            is_free = judge_nonce(view.draft, account_id, signer, nonce) == Code.OK
         words = "no transaction has used this nonce" if is_free else "this nonce is used up or out of reach"
         return self._pending(b"", words) | {"state": "unknown", "nonce_is_free": is_free}
 
@@ -336,15 +354,15 @@ class Submitter:
         rows = [ended.orders[number] for number in numbers if number in ended.orders]
         if not rows and not ended.trades:
             return [], []
-        known = {}
-        try:
-            with self._backend.reading() as view:
-                for number in {row.instrument_id for row in rows} | {row.instrument_id for row in ended.trades}:
-                    instrument = self._instruments.get(view.draft, number)
-                    if instrument is not None:
-                        known[number] = instrument
-        except NoValidatorError:
-            return [], []
+        wanted = {row.instrument_id for row in rows} | {row.instrument_id for row in ended.trades}
+        known = {number: one for number in wanted if (one := self._instruments.peek(number)) is not None}
+        if len(known) < len(wanted):
+            try:
+                with self._backend.reading() as view:
+                    found = {number: self._instruments.get(view.draft, number) for number in wanted}
+            except NoValidatorError:
+                return [], []
+            known = {number: one for number, one in found.items() if one is not None}
         orders = [show_order(row, known[row.instrument_id]) for row in rows if row.instrument_id in known]
         trades = [
             show_own_trade(row, known[row.instrument_id], account_id, ended.orders.get(row.taker_order_id))
@@ -372,13 +390,13 @@ def list_order_numbers(events: tuple[Record, ...], account_id: int) -> list[int]
     return list(numbers)[:_ORDERS_SHOWN_MAX]
 
 
-def is_nonce_free(draft: Draft, account_id: int, signer: bytes, nonce: int) -> bool:
-    """Return whether a nonce can still be used."""
+def judge_nonce(draft: Draft, account_id: int, signer: bytes, nonce: int) -> int:
+    """Return OK where a nonce can still be used, or the code that says why not."""
     try:
         compute_nonce_window(get_nonce_window(draft, account_id, signer), nonce)
-    except Exception:  # noqa: BLE001 -- any refusal says no
-        return False
-    return True
+    except RejectedError as refusal:
+        return refusal.code
+    return Code.OK
 
 
 def refused(tx_hash: bytes, code: int, message: str) -> Result:

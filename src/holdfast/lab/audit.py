@@ -17,7 +17,7 @@ from holdfast.lab.reference import NotCoveredError, ReferenceExchange
 from holdfast.lab.reference.pricing import PricingError
 from holdfast.node.admission import Cache
 from holdfast.primitives import pricing
-from holdfast.primitives.check import BrokenInvariantError
+from holdfast.primitives.check import BrokenInvariantError, ensure
 from holdfast.protocol import genesis, machine
 from holdfast.protocol.schema import TABLES
 from holdfast.state.store import State
@@ -144,6 +144,8 @@ class _Audit:
     def __init__(self, settings: AuditSettings) -> None:
         if not settings.with_product and not settings.with_reference:
             raise AuditInputError("an audit needs an engine: leave out --no-product or --no-reference")
+        if not settings.with_product and (settings.first > 1 or settings.reference_blocks is not None):
+            raise AuditInputError("the reference alone begins at genesis: leave out --from and --reference-blocks")
         if settings.every < 1 or (settings.reference_blocks is not None and settings.reference_blocks < 1):
             raise AuditInputError("--every and --reference-blocks are at least 1")
         self.log = ChainLog(settings.directory, settings.validator)
@@ -270,9 +272,8 @@ class _Audit:
 
     def _resume(self, height: int) -> ReferenceExchange:
         """Begin the reference in the middle, at the product's state, which the chain's own root vouches for."""
-        if self.product is None:
-            raise AuditInputError("the reference alone begins at genesis: leave out --from and --reference-blocks")
-        rows = self.product.state.export()
+        ensure(self.product is not None, "what begins in the middle begins at the product's state")
+        rows = self.product.state.export()  # type: ignore[union-attr]
         return self._guard(height - 1, lambda: ReferenceExchange.resume(rows))
 
     def _is_referenced(self, height: int) -> bool:

@@ -148,10 +148,10 @@ class ChainLog:
         ClaimError, where its header says something else of the block before than was computed.
         """
         height = self.tip.height + 1
-        stored = self._store.load(height)
-        if stored is None:
+        stored, recorded = self._store.load(height), self._store.outcome(height)
+        if stored is None or self._store.tip_at(height) is None:
             raise AuditInputError(
-                f"validator-{self.validator}: block {height} is damaged or missing;"
+                f"validator-{self.validator}: the record of block {height} is damaged or missing;"
                 " choose another with --validator, or restore a backup"
             )
         try:
@@ -175,7 +175,7 @@ class ChainLog:
         if fault:
             raise FaultyBlockError(fault)
         self._block, self._block_hash, self._commit = block, block_hash, certificate
-        return Judged(request_of(self.tip, block, block_hash), self._store.outcome(height))
+        return Judged(request_of(self.tip, block, block_hash), recorded)
 
     def advance(self, app_hash: bytes, results: Sequence[tuple[int, bytes]]) -> None:
         """Go on behind the block that was read, whose effect the next header must name."""

@@ -229,7 +229,7 @@ class Nodes:
             network=self._lying(index, ports) if index in self._equivocators else ports.network,
             disk=ports.disk,
             signer=self._keys[index],
-            config=ReplicaConfig(watches_own_key=lambda: index not in self._equivocators),
+            config=ReplicaConfig(has_lied=lambda: index in self._equivocators),
         )
 
     def _note_genesis(self, events: tuple[Record, ...]) -> None:

@@ -5,7 +5,8 @@ then the block log, then what was signed. So the chain of a copy is never behind
 never behind its chain. What was deleted under the copy's feet is begun again. The copy is opened, read only, before it
 counts.
 
-Restoring a whole directory brings all validators back together, with the memory of what they have signed. Restoring
+Restoring a whole directory brings all validators back together, with the memory of what they have signed; the copies
+are not of one moment, so what one has signed beyond its own copy, and another's copy holds, is given up. Restoring
 one validator into a directory whose others went on is another matter: its key may have signed since. So its right to
 sign is left out, and it earns it again by standing above what the others have announced (`node/replica_permit.py`).
 """
@@ -36,7 +37,7 @@ _KEY_FILE: Final = "key"
 _UNFINISHED: Final = ".unfinished"
 _STATE: Final = (version.FILE, store.LOG_PREFIX, snapshots.PREFIX)
 _BLOCKS: Final = (blockstore.PREFIX, replica_restore.FILE, "checkpoints")
-_SIGNED: Final = (wal.PREFIX, replica_permit.FILE)
+_SIGNED: Final = (wal.PREFIX, replica_permit.FILE, replica_permit.GIVEN_UP_FILE)
 
 OnFile = Callable[[str], None]
 
@@ -99,6 +100,9 @@ def restore(source: Path, directory: Path, on_file: OnFile) -> list[Copied]:
         target.store(index).mkdir(parents=True, mode=0o700)
         _copy(backed_up.validator(index) / _KEY_FILE, target.validator(index) / _KEY_FILE)
         _copy_files(backed_up.store(index), target.store(index), _names(backed_up.store(index)), on_file)
+        # The highest copy may be of a height in progress.
+        given_up = max(copied.height for copied in found) + 1
+        _write(target.store(index) / replica_permit.GIVEN_UP_FILE, [replica_permit.record(given_up)])
     _copy(source / GENESIS_FILE, unfinished / GENESIS_FILE)
     _copy(source / ABOUT_FILE, unfinished / ABOUT_FILE)
     _finish(unfinished, directory)
@@ -202,10 +206,16 @@ def _copy_files(source: Path, target: Path, names: Iterable[str], on_file: OnFil
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file as far as it goes now, durably, for its owner alone."""
+    """Copy a file as far as it goes now."""
+    with source.open("rb") as read:
+        _write(target, iter(lambda: read.read(_PIECE_BYTES), b""))
+
+
+def _write(target: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file, durably, for its owner alone."""
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as written, source.open("rb") as read:
-        while piece := read.read(_PIECE_BYTES):
+    with os.fdopen(descriptor, "wb") as written:
+        for piece in pieces:
             written.write(piece)
         written.flush()
         os.fsync(written.fileno())

@@ -20,6 +20,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from holdfast import _kernels
 from holdfast.primitives.crypto import sha256
 
 FORMAT: Final = 1
@@ -48,6 +49,10 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validators: Annotated[int, Meta(ge=1, le=64)]
     block_interval_ms: Annotated[int, Meta(ge=20, le=60_000)]
     seed: int
+
+
+class _Checked(About, frozen=True, forbid_unknown_fields=True):
+    check: str
 
 
 class _Format(msgspec.Struct):
@@ -111,13 +116,17 @@ class Home:
             found = msgspec.json.decode(data, type=_Format).format
             if found != FORMAT:
                 raise HomeError(_other_format(path, found))
-            return msgspec.json.decode(data, type=About)
+            checked = msgspec.json.decode(data, type=_Checked)
         except FileNotFoundError:
             raise HomeError(f"{path}: absent; is this a Holdfast data directory?") from None
         except OSError as error:
             raise HomeError(f"{path}: {error.strerror}") from error
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise HomeError(f"{path}: {error}; restore a backup, or start a new chain elsewhere") from error
+        about = About(*(getattr(checked, name) for name in About.__struct_fields__))
+        if checked.check != _check_of(about):
+            raise HomeError(f"{path}: is damaged or was changed by hand: its check does not match; restore a backup")
+        return about
 
     def read_genesis(self, about: About) -> bytes:
         """Return the genesis bytes.
@@ -147,7 +156,8 @@ class Home:
 
     def write_about(self, about: About) -> None:
         """Put a new description in the old one's place."""
-        _write(self.root / ABOUT_FILE, msgspec.json.format(msgspec.json.encode(about)) + b"\n")
+        checked = {**msgspec.structs.asdict(about), "check": _check_of(about)}
+        _write(self.root / ABOUT_FILE, msgspec.json.format(msgspec.json.encode(checked)) + b"\n")
 
     # Validators
 
@@ -176,7 +186,10 @@ class Home:
             key = msgspec.json.decode(data, type=_Key)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise HomeError(f"{path}: {error}; restore it from a backup") from error
-        return KeyPair(bytes.fromhex(key.private_key), bytes.fromhex(key.public_key))
+        pair = KeyPair(bytes.fromhex(key.private_key), bytes.fromhex(key.public_key))
+        if _kernels.public_key(pair.seed) != pair.public_key:
+            raise HomeError(f"{path}: is damaged: its private key is not its public key's; restore it from a backup")
+        return pair
 
     def set_aside(self, index: int) -> Path:
         """Move a damaged store out of the way, keeping it for whoever wants to look; return where it went."""
@@ -200,6 +213,10 @@ class Home:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         self._lock_fd = descriptor
+
+
+def _check_of(about: About) -> str:
+    return sha256(msgspec.json.encode(about)).hex()[:16]
 
 
 def _other_format(path: Path, found: int) -> str:

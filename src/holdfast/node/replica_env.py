@@ -34,11 +34,6 @@ def read_token(data: bytes) -> Token:
     return token
 
 
-def always() -> bool:
-    """Say yes."""
-    return True
-
-
 class HaltError(Exception):
     """This replica must not go on; the reason is for the operator. Only `Replica` catches it."""
 
@@ -71,9 +66,9 @@ class ReplicaConfig:
     state_sync: bool = False
     state_sync_wait_ms: int = 3_000
     state_sync_attempts_max: int = 8
-    # Whether a signature of the own key that is not in the sign log counts. The lab says no where a validator's network
-    # lies behind its back: from inside, a liar cannot be told from a second instance.
-    watches_own_key: Callable[[], bool] = always
+    # Whether the network has lied in this validator's name, which only the lab's does. From inside, a liar cannot be told
+    # from a second instance with its key, so its replica looks away.
+    has_lied: Callable[[], bool] | None = None
 
 
 def no_log(_event: str, _fields: dict[str, int | str]) -> None:

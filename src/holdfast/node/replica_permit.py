@@ -10,6 +10,10 @@ backup (which removes the file); then earlier signatures of this key may be abou
 equivocation. Nobody past genesis: it signs from height 1. Otherwise it leaves out the height in progress and the two
 above it, and signs from the next. The answer is made durable.
 
+Where a whole directory was restored, all validators come back together, each with what it remembered at its own moment
+of the backup, and what they signed after it is given up with the blocks that went with it. A file of such a restore
+says up to which height their signatures are no news; otherwise all of them would keep silent for ever.
+
 Level means: above every height that a third of power announces, and above what any peer announces that has kept its
 word. Why both: one liar can neither silence a validator for ever nor make it sign too early, and one straggler among
 few peers cannot hide how far the chain is.
@@ -27,6 +31,7 @@ from holdfast.node.replica_chain import Chain
 from holdfast.node.replica_env import Environment, HaltError
 
 FILE: Final = "sign-from"
+GIVEN_UP_FILE: Final = "given-up-until"
 _HEIGHTS_LEFT_OUT: Final = 3
 
 
@@ -41,16 +46,21 @@ class SigningPermit:
         self._sign_from = 0
         self._forgotten = 0
         self._has_listened = False
+        self.given_up_height = 0
 
     def open(self) -> None:
         """Read the height that was settled before."""
-        data = self._env.disk.read(FILE)
+        self._sign_from = self._read(FILE)
+        self.given_up_height = self._read(GIVEN_UP_FILE)
+
+    def _read(self, name: str) -> int:
+        data = self._env.disk.read(name)
         if not data:
-            return
+            return 0
         payload = open_frame(data)
         if payload is None:
-            raise HaltError(f"{FILE}: the record is damaged; delete it, and this validator signs above the others only")
-        self._sign_from = int.from_bytes(payload, "big")
+            raise HaltError(f"{name}: the record is damaged; delete it, and this validator signs above the others only")
+        return int.from_bytes(payload, "big")
 
     def may_sign(self, height: int) -> bool:
         """Tell whether this replica may sign at a height."""
@@ -82,5 +92,10 @@ class SigningPermit:
         begins = tip_height == 0 and not self._forgotten
         height = 1 if begins else max(tip_height + 1 + _HEIGHTS_LEFT_OUT, self._forgotten + 1)
         self._sign_from = height
-        self._env.disk.replace(FILE, frame(height.to_bytes(8, "big")))
+        self._env.disk.replace(FILE, record(height))
         self._env.count("signing_settled", from_height=height)
+
+
+def record(height: int) -> bytes:
+    """Return the content of a file that holds a height."""
+    return frame(height.to_bytes(8, "big"))

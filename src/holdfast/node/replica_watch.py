@@ -62,7 +62,8 @@ class KeyWatch:
 
         Refuses: ForeignSignatureError, where another instance signs with the own key.
         """
-        if not self._env.config.watches_own_key():
+        has_lied = self._env.config.has_lied
+        if has_lied is not None and has_lied():
             return
         match message:
             case Vote():
@@ -110,7 +111,7 @@ class KeyWatch:
 
     def _judge(self, height: int, message: bytes, signature: bytes, *, decided: int) -> None:
         """Judge an own signature that is not in the log; `decided` is how far its bearer says that the chain is."""
-        if not verify(self._env.signer.public_key, message, signature):
+        if height <= self._permit.given_up_height or not verify(self._env.signer.public_key, message, signature):
             return
         self._env.count("own_key_signed_elsewhere", height=height)
         if height > decided and self._permit.is_above_others(height):

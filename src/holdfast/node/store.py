@@ -130,11 +130,9 @@ class StateStore:
                     break
             self._starts_log = not is_whole
         if changed:
-            kept = dict(rows)
-            for key in changed:
-                kept.pop(key, None)
-            kept.update((key, value) for key, value in changed.items() if value is not None)
-            rows = sorted(kept.items())
+            # What was there keeps its place, so that the sort finds little to do.
+            kept: dict[bytes, bytes | None] = {**dict(rows), **changed}
+            rows = sorted((key, value) for key, value in kept.items() if value is not None)
         return Loaded(height, app_hash, rows)
 
     def _read_log(self, start: int) -> tuple[list[Saved], bool]:

@@ -9,6 +9,7 @@ from holdfast.lab.chaos import syscalls
 from holdfast.lab.chaos.syscalls import STAGES
 from holdfast.lab.chaos.tracing import KILL, Point, ToolAbsentError, check_tracer, fork, list_points
 from holdfast.node.disk import FileDisk
+from holdfast.node.ports import DiskError
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 HEAVY = STAGES[1:2]
@@ -66,17 +67,15 @@ def test_syscalls__sample_of_a_heavy_block__lose_nothing(tmp_path: Path) -> None
 @pytest.mark.slow
 @needs_strace
 def test_syscalls__disk_that_passes_over_errors__is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    guarded = FileDisk._guarded
+    append = FileDisk.append
 
-    def careless(disk: FileDisk, name: str, operation: str, action: object) -> object:
+    def careless(disk: FileDisk, name: str, data: bytes) -> None:
         try:
-            return guarded(disk, name, operation, action)  # type: ignore[arg-type]
-        except Exception:
-            if operation == "write":
-                return None
-            raise
+            append(disk, name, data)
+        except DiskError:
+            disk._failed.clear()
 
-    monkeypatch.setattr(FileDisk, "_guarded", careless)
+    monkeypatch.setattr(FileDisk, "append", careless)
     monkeypatch.setattr(syscalls, "FAULTS", ("EIO",))
     monkeypatch.setattr(
         syscalls, "_enumerate", lambda *_: [Point("write", "blocks-0000000000000001", number) for number in (1, 2)]

@@ -8,7 +8,7 @@ from holdfast.consensus.messages import CheckpointCertificate, decode_block
 from holdfast.gateway import params
 from holdfast.gateway.api import Call, Method, Read, act, read
 from holdfast.gateway.backend import Backend
-from holdfast.gateway.errors import ApiCode, ApiError, bad_param, not_found
+from holdfast.gateway.errors import ApiCode, ApiError, bad_param, not_found, too_many
 from holdfast.gateway.objects import Shown
 from holdfast.protocol.schema import TABLES
 from holdfast.state.proof import PROOF_DECODER
@@ -16,10 +16,12 @@ from holdfast.state.proof import PROOF_DECODER
 _TXS_SHOWN_MAX: Final = 1_000
 _GENESIS_BYTES_MAX: Final = 1024 * 1024
 _CHECKPOINT_WAIT_S: Final = 3.0
+_CHECKPOINT_WAITERS_MAX: Final = 64
 _CHECKPOINT_LOOK_S: Final = 0.02
 _KEY_BYTES: Final = 32
 _NUMBER_CHARS: Final = 19
 _PARTS: Final = {"u64": "a number", "b32": "64 hexadecimal digits"}
+_waiters: Final = asyncio.Semaphore(_CHECKPOINT_WAITERS_MAX)
 _TABLES: Final = {table.name.replace(" ", "_"): table for table in TABLES if table.tag is not None}
 
 
@@ -169,14 +171,19 @@ async def get_proof(call: Call, given: params.GetProof) -> Shown:
 
 async def _wait_for_checkpoint(backend: Backend, height: int) -> CheckpointCertificate:
     """Wait a moment: validators sign a state after they have committed it. Refuses: RETRY."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _CHECKPOINT_WAIT_S
-    while (certificate := backend.checkpoint_at(height)) is None:
-        if loop.time() > deadline:
-            words = f"the validators have not signed the state of height {height} yet; try again soon"
-            raise ApiError(ApiCode.RETRY, "NO_CHECKPOINT", words, retryable=True)
-        await asyncio.sleep(_CHECKPOINT_LOOK_S)
-    return certificate
+    certificate = backend.checkpoint_at(height)
+    if certificate is not None:
+        return certificate
+    if _waiters.locked():
+        raise too_many("TOO_MANY_PROOFS", f"{_CHECKPOINT_WAITERS_MAX} proofs wait for a checkpoint; try again soon")
+    async with _waiters:
+        for _ in range(int(_CHECKPOINT_WAIT_S / _CHECKPOINT_LOOK_S)):
+            await asyncio.sleep(_CHECKPOINT_LOOK_S)
+            certificate = backend.checkpoint_at(height)
+            if certificate is not None:
+                return certificate
+    words = f"the validators have not signed the state of height {height} yet; try again soon"
+    raise ApiError(ApiCode.RETRY, "NO_CHECKPOINT", words, retryable=True)
 
 
 METHODS: Final[tuple[Method, ...]] = (

@@ -20,6 +20,9 @@ async def _control(call: Call, what: Callable[[DevControls], T]) -> T:
     controls = call.api.dev
     if controls is None:
         raise ApiError(ApiCode.FORBIDDEN, "NOT_A_DEVNET", "this is no devnet: dev/ methods are off")
+    if call.caller.is_foreign_page:
+        # Whatever page a browser shows may call this address; none but ours may break the devnet.
+        raise ApiError(ApiCode.FORBIDDEN, "FOREIGN_PAGE", "dev/ methods are not for pages of other sites")
     try:
         return await asyncio.to_thread(what, controls)
     except ValueError as error:

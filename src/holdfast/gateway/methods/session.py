@@ -27,10 +27,11 @@ async def get_time(call: Call, _given: params.Nothing) -> int:
 
 
 def _session(call: Call) -> Session:
-    if call.session is None:
+    session = call.caller.session
+    if session is None:
         words = "this method needs a WebSocket; connect to /ws/api/v2"
         raise ApiError(ApiCode.BAD_REQUEST, "WEBSOCKET_NEEDED", words)
-    return call.session
+    return session
 
 
 async def subscribe(call: Call, given: params.Subscribe) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from holdfast.client.signing import SigningKey
 from holdfast.lab.chaos.evidence import Signatures, Slot
@@ -16,7 +16,8 @@ from holdfast.node.replica_env import ChainConfig, HaltError
 from holdfast.primitives.crypto import sha256
 from holdfast.protocol.genesis import DECODER
 
-NONE = b""
+NONE: Final = b""
+_NEVER: Final = 2**62
 
 
 class Observed(NamedTuple):
@@ -65,7 +66,7 @@ def observe_home(root: Path, index: int) -> Observe:
 
     def observe(store: Path) -> Observed:
         disk = FileDisk(store)
-        app = ExchangeApplication(disk, lambda _height, _draft: b"")
+        app = ExchangeApplication(disk, lambda _height, _draft: b"", snapshot_every=_NEVER)
         replica = Replica(
             index=index,
             validators=infos,

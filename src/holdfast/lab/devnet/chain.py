@@ -97,7 +97,7 @@ def make_cluster(
             index=index,
             validators=infos,
             chain=chain,
-            config=replace(settings.replica_config(), watches_own_key=lambda: not has_lied(index)),
+            config=replace(settings.replica_config(), has_lied=lambda: has_lied(index)),
             signer=key,
             open_disk=_disk_opener(ground, index),
             report_source=make_reporter(index),
