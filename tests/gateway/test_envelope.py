@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.gateway import envelope
+from holdfast.gateway.api import Caller
 from holdfast.gateway.dispatch import Dispatcher
 from holdfast.gateway.errors import ApiCode, ApiError
 from holdfast.gateway.methods import METHODS
@@ -89,11 +90,11 @@ class Dispatch:
         self._dispatcher = dispatcher
 
     def __call__(self, body: bytes, path_method: str = "") -> object:
-        reply = self._loop.run_until_complete(self._dispatcher.body(body, None, path_method=path_method))
+        reply = self._loop.run_until_complete(self._dispatcher.body(body, Caller(), path_method=path_method))
         return msgspec.json.decode(reply.body)
 
     def query(self, method: str, query: dict[str, str]) -> object:
-        reply = self._loop.run_until_complete(self._dispatcher.query(method, query, None))
+        reply = self._loop.run_until_complete(self._dispatcher.query(method, query, Caller()))
         return msgspec.json.decode(reply.body)
 
 
@@ -116,7 +117,7 @@ def check_reply(reply: object) -> None:
             assert one["error"]["data"]["reason"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     body=st.one_of(
         st.binary(max_size=200), st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass"))
@@ -155,7 +156,7 @@ VALUES = st.one_of(
 QUICK = sorted(name for name in METHODS if name not in ("public/submit", "public/get_proof"))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(data=st.data(), method=st.sampled_from(QUICK))
 def test_request__drawn_params__gives_a_result_or_a_coded_error(
     dispatch: Dispatch, data: st.DataObject, method: str
@@ -170,7 +171,7 @@ def test_request__drawn_params__gives_a_result_or_a_coded_error(
     check_reply(dispatch.query(method, {name: str(value) for name, value in drawn.items()}))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_request__mutated_bytes__gives_a_result_or_a_coded_error(dispatch: Dispatch, data: st.DataObject) -> None:
     body = bytearray(

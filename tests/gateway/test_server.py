@@ -4,7 +4,10 @@ import asyncio
 import contextlib
 import gzip
 import socket
+import sqlite3
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -12,8 +15,10 @@ import pytest
 
 from holdfast.gateway import serve, server
 from holdfast.gateway.errors import ServeError
+from holdfast.gateway.history import Written
+from holdfast.gateway.rows import Commit
 from holdfast.protocol.trading.messages import CancelAll
-from tests.support.gateway import JsonObject, open_market, served, settled, until
+from tests.support.gateway import Controls, JsonObject, open_market, served, settled, until
 
 REQUEST = b'{"jsonrpc":"2.0","id":1,"method":"public/test"}'
 
@@ -199,6 +204,57 @@ def test_pages__while_it_runs_and_while_nobody_serves__say_how_it_is() -> None:
                 assert 'holdfast_validator_up{validator="0"} 0.0' in await response.text()
             async with session.get(url + "/health") as response:
                 assert response.status == 200
+
+    asyncio.run(run())
+
+
+def test_dev__from_a_page_of_another_site__is_forbidden() -> None:
+    async def run() -> None:
+        backend = open_market(1, 0)
+        async with served(backend, dev=Controls(backend)) as here:
+            body = b'{"id":1,"method":"dev/heal"}'
+            foreign = await here.client.post(body, Origin="https://example.org")
+            assert reason_of(foreign) == "FOREIGN_PAGE"
+            own = await here.client.post(body, Origin=here.client.url)
+            assert (own["result"], own["testnet"]) == ({"ended": []}, True)
+            assert (await here.client.post(body))["result"] == {"ended": []}
+            async with here.client.session.ws_connect(here.client.ws_url, origin="https://example.org") as wire:
+                await wire.send_bytes(body)
+                assert reason_of(await wire.receive_json()) == "FOREIGN_PAGE"
+
+    asyncio.run(run())
+
+
+def test_index__cannot_be_written__says_so(tmp_path: Path) -> None:
+    async def run() -> None:
+        (tmp_path / "index").mkdir()
+        with pytest.raises(ServeError, match=r"index: the index cannot be opened \("):
+            await serve(open_market(1, 0), "127.0.0.1", 0, index=tmp_path / "index")
+
+    asyncio.run(run())
+
+
+def test_index__fails_for_a_while__is_told_and_follows_again() -> None:
+    async def run() -> None:
+        backend = open_market()
+        async with served(backend) as here:
+            write = here.gateway.history.write
+
+            def fail(commits: Sequence[Commit]) -> list[Written]:
+                raise sqlite3.OperationalError("database or disk is full")
+
+            here.gateway.history.write = fail  # type: ignore[method-assign]
+            await asyncio.to_thread(backend.step)
+            async with asyncio.timeout(5):
+                while True:
+                    async with here.client.session.get(here.client.url + "/ready") as response:
+                        reasons = (await response.json())["reasons"]
+                    if reasons:
+                        break
+            assert reasons == ["the index does not follow: OperationalError: database or disk is full"]
+            here.gateway.history.write = write  # type: ignore[method-assign]
+            await here.step()
+            assert (await here.client.get("public/status"))["height"] == 4
 
     asyncio.run(run())
 

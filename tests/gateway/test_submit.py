@@ -144,6 +144,19 @@ def test_submit__index_behind_the_chain__waits_for_it() -> None:
     asyncio.run(run())
 
 
+def test_get_tx__its_block_is_kept_no_more__still_tells_what_became_of_it() -> None:
+    async def run() -> None:
+        backend = open_market()
+        async with served(backend) as here:
+            [done] = await settled(here, backend.sign(0, CancelOrder(99)))
+            backend.blocks.clear()
+            known = await here.client.ask("public/get_tx", tx_hash=done["tx_hash"])
+            for name in ("state", "height", "time_ms", "app_hash", "code", "code_name", "message", "retryable"):
+                assert known[name] == done[name], name
+
+    asyncio.run(run())
+
+
 def test_submit__no_block_in_time__is_pending_and_resolves_later() -> None:
     async def run() -> None:
         backend = open_market()

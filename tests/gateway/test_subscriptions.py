@@ -150,6 +150,21 @@ def test_account__every_block_that_touches_it__is_numbered_without_a_gap_and_can
     asyncio.run(run())
 
 
+def test_subscribe__to_everything_at_once__greets_each_and_keeps_the_reader() -> None:
+    async def run() -> None:
+        async with served(open_market()) as here, connected(here) as wire:
+            names = [str(one["instrument_name"]) for one in await here.client.rows("public/get_instruments")]
+            channels = [f"{what}.{name}.100ms" for name in names for what in ("ticker", "book")][:500]
+            assert len(channels) > 400
+            assert await wire.call("public/subscribe", channels=channels) == channels
+            heard = {cast("JsonObject", (await wire.next())["params"])["channel"] for _ in channels}
+            assert heard == set(channels)
+            await here.step()
+            assert _dropped(here, "slow") == 0
+
+    asyncio.run(run())
+
+
 def test_trades_and_blocks__of_a_block__are_told_once() -> None:
     async def run() -> None:
         backend = open_market()

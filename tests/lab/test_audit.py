@@ -14,7 +14,7 @@ from holdfast.lab.audit_source import AuditInputError, ReadOnlyDisk
 from holdfast.lab.reference import NotCoveredError, ReferenceExchange
 from holdfast.lab.replay import run_replay
 from holdfast.lab.replay_settings import ReplayInputError, ReplaySettings
-from holdfast.node.blockstore import BlockStore, StoredBlock
+from holdfast.node.blockstore import SEGMENT_BLOCKS, BlockStore, StoredBlock
 from holdfast.node.disk import FileDisk
 from holdfast.primitives.codec import Record
 from holdfast.protocol.margin import rules as margin_rules
@@ -52,12 +52,19 @@ def store_of(chain: Path) -> Path:
     return chain / "validator-0" / "store"
 
 
-def rewrite(chain: Path, height: int, *, block: bytes | None = None, app_hash: bytes | None = None) -> None:
+def rewrite(
+    chain: Path,
+    height: int = 0,
+    *,
+    block: bytes | None = None,
+    app_hash: bytes | None = None,
+    segment_blocks: int = SEGMENT_BLOCKS,
+) -> None:
     """Write the log anew with one block or one recorded app hash changed, all checks of the file in order."""
     old = BlockStore(ReadOnlyDisk(store_of(chain)))
     records = [(old.load(at), old.tip_at(at), old.outcome(at)) for at in range(1, old.last + 1)]
     (store_of(chain) / SEGMENT).unlink()
-    new = BlockStore(FileDisk(store_of(chain)))
+    new = BlockStore(FileDisk(store_of(chain)), segment_blocks=segment_blocks)
     for at, (stored, tip, outcome) in enumerate(records, 1):
         assert stored is not None
         assert tip is not None
@@ -69,6 +76,16 @@ def rewrite(chain: Path, height: int, *, block: bytes | None = None, app_hash: b
             outcome.results,
             outcome.events,
         )
+
+
+def spoil(chain: Path, height: int, offset: int) -> None:
+    """Change a byte of a height's record, so many bytes behind its beginning."""
+    path = store_of(chain) / SEGMENT
+    found = BlockStore(ReadOnlyDisk(store_of(chain)))._find(height)
+    assert found is not None
+    data = bytearray(path.read_bytes())
+    data[found[1].offset + offset] ^= 255
+    path.write_bytes(bytes(data))
 
 
 def test_audit__of_a_replays_chain__agrees_in_every_state(kept: Path) -> None:
@@ -180,21 +197,18 @@ def test_record__of_another_app_hash__differs_from_what_is_computed(chain: Path)
     assert (difference.height, difference.what, difference.between[1]) == (7, "app hash", "the log")
 
 
-def test_directory__damaged_in_the_middle__is_refused_by_name(chain: Path) -> None:
-    path = store_of(chain) / SEGMENT
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 255
-    path.write_bytes(bytes(data))
-    with pytest.raises(AuditInputError, match=r"validator-0: the record of block \d+ is damaged or missing"):
+@pytest.mark.parametrize("offset", [40, -40])
+def test_directory__damaged_in_the_middle__is_refused_by_name(chain: Path, offset: int) -> None:
+    """Of block 9 the block, and of block 8 the outcome before it."""
+    spoil(chain, 9, offset)
+    with pytest.raises(AuditInputError, match=r"validator-0: the record of block [89] is damaged or missing"):
         run(chain, with_reference=False)
 
 
-def test_directory__damaged_in_a_header__is_told_from_a_torn_end(chain: Path) -> None:
-    path = store_of(chain) / SEGMENT
-    data = bytearray(path.read_bytes())
-    data[0] ^= 255
-    path.write_bytes(bytes(data))
-    with pytest.raises(AuditInputError):
+@pytest.mark.parametrize(("height", "words"), [(1, "damaged at byte 0"), (9, "with blocks behind it")])
+def test_directory__damaged_in_a_header__is_told_from_a_torn_end(chain: Path, height: int, words: str) -> None:
+    spoil(chain, height, 0)
+    with pytest.raises(AuditInputError, match=words):
         run(chain)
 
 
@@ -207,10 +221,19 @@ def test_directory__with_a_torn_end__is_audited_up_to_it(chain: Path) -> None:
     assert "cut short" in report.note
 
 
-def test_directory__that_begins_late__is_refused(chain: Path) -> None:
-    (store_of(chain) / SEGMENT).rename(store_of(chain) / "blocks-0000000000000005")
-    with pytest.raises(AuditInputError, match=r"pruned|damaged|no blocks|begins at"):
+def test_directory__that_was_pruned__is_refused(chain: Path) -> None:
+    rewrite(chain, segment_blocks=4)
+    (store_of(chain) / SEGMENT).unlink()
+    with pytest.raises(AuditInputError, match="its log begins at block 5"):
         run(chain)
+
+
+def test_directory__of_many_segments__is_read_through_all(chain: Path) -> None:
+    rewrite(chain, segment_blocks=4)
+    assert run(chain, with_reference=False).is_same
+    (store_of(chain) / "blocks-0000000000000009").unlink()
+    with pytest.raises(AuditInputError, match="the record of block 9 is damaged or missing"):
+        run(chain, with_reference=False)
 
 
 @pytest.mark.parametrize(

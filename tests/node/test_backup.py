@@ -101,6 +101,36 @@ def test_whole__restored_into_an_empty_folder__goes_on_from_there(network: Excha
     assert not any(event == "equivocation_found" for event, _ in network.lines)
 
 
+def test_whole__taken_while_in_use_at_different_moments__goes_on_from_the_highest_without_a_contradiction(
+    network: ExchangeNetwork, tmp_path: Path
+) -> None:
+    home = lay_out(network, tmp_path / "data")
+    for index in range(4):
+        network.run_to(11 + 2 * index)
+        unload(network, home, index)
+    user = Home(home.root)
+    assert user.hold()
+    copied = backup(home.root, tmp_path / "backup", None, ignore)
+    user.close()
+    heights = [one.height for one in copied]
+    assert heights == sorted(heights)
+    assert heights[0] < heights[3]
+    network.run_to(heights[3] + 5)
+    stop_all(network)
+    restored = restore(tmp_path / "backup", tmp_path / "again", ignore)
+    assert [one.height for one in restored] == [heights[3]] * 4
+    load(network, Home(tmp_path / "again"))
+    # What was under way is gone with the blocks that are given up.
+    network.world.run_until(network.world.now_ms + 2_000)
+    network.lines.clear()
+    network.known = {height: found for height, found in network.known.items() if height <= heights[3]}
+    network.world.start_all()
+    assert [node.height for _, node in network.world.nodes()] == [heights[3]] * 4
+    network.run_to(heights[3] + 8)
+    told = {event for event, _ in network.lines}
+    assert not told & {"equivocation_found", "signing_unsettled", "own_key_signed_elsewhere", "halted"}
+
+
 def test_one_validator__restored_beside_others_that_went_on__signs_nothing_until_it_has_caught_up(
     network: ExchangeNetwork, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from holdfast.lab.disk import SimulatedDisk
 from holdfast.lab.world import Ports
 from holdfast.node.ports import Network
 from holdfast.node.replica import Replica
-from holdfast.node.replica_permit import FILE, GIVEN_UP_FILE, record
+from holdfast.node.replica_permit import FILE
 from holdfast.node.replica_wire import encode_message
 from tests.support.replica_network import ReplicaNetwork, SeedSigner, validators
 from tests.support.witness import Heard, Witness
@@ -96,7 +96,7 @@ def test_second_instance__empty_or_older_copy_of_the_disk__stops_itself_before_i
     network.run_to(max(network.heights()) + (lag or 0))
     put_back(network.world.disk(CLONE), files, marker=False)
     network.world.start(CLONE)
-    network.settle_down(20)
+    network.settle_down(12)
     clone = network.replica(CLONE)
     assert clone.status == "halted"
     assert ELSEWHERE in clone.halt_reason
@@ -187,7 +187,7 @@ def test_old_backup_restored__chain_runs_on__signs_only_above_all_that_it_may_ha
     put_back(network.world.disk(OWNER), files, marker=marker)
     network.run_for(seed * 200)
     network.world.start(OWNER)
-    network.run_to(max(network.heights()) + 25)
+    network.run_to(max(network.heights()) + 14)
     assert witness.conflicts() == []
     assert network.events("equivocation_found") == []
     assert network.replica(OWNER).status == "running"
@@ -239,6 +239,15 @@ def test_wiped_in_mid_height__one_straggler_among_its_peers__does_not_sign_too_e
     assert int(settled[-1]["from_height"]) > before
 
 
+def test_only_validator_restored__nobody_is_there_to_go_ahead__signs_the_next_height() -> None:
+    network = ReplicaNetwork(1)
+    network.run_to(6)
+    network.world.crash(0)
+    put_back(network.world.disk(0), contents(network.world.disk(0)), marker=True)
+    network.world.start(0)
+    network.run_to(12)
+
+
 def test_lagging_validator_restarted__disk_is_its_own__signs_at_once_when_level() -> None:
     network = ReplicaNetwork()
     network.run_to(5)
@@ -252,26 +261,3 @@ def test_lagging_validator_restarted__disk_is_its_own__signs_at_once_when_level(
     assert network.events("signing_unsettled") == []
     network.world.crash(0)
     network.run_to(40)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_all_restored_from_copies_of_different_moments__chain_goes_on_from_the_highest(seed: int) -> None:
-    network = ReplicaNetwork(seed=seed)
-    network.run_to(5)
-    copies = []
-    for index in range(4):
-        network.run_for(40 + 13 * seed)
-        copies.append(contents(network.world.disk(index)))
-    top = max(network.heights())
-    network.run_to(top + 12)
-    for index in range(4):
-        network.world.crash(index)
-        put_back(network.world.disk(index), copies[index], marker=False)
-        network.world.disk(index).replace(GIVEN_UP_FILE, record(top + 1))
-    # What was under way is gone with the blocks that are given up.
-    network.run_for(1_000)
-    network.world.start_all()
-    assert max(network.heights()) <= top
-    network.run_to(top + 10)
-    assert {node.status for _, node in network.world.nodes()} == {"running"}
-    assert network.events("signing_unsettled") == []

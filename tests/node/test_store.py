@@ -8,6 +8,7 @@ import pytest
 
 from holdfast.lab.disk import PowerLoss, SimulatedDisk
 from holdfast.lab.world import derive_random
+from holdfast.node import store as store_module
 from holdfast.node.disk import FileDisk
 from holdfast.node.exchange import ExchangeApplication
 from holdfast.node.frames import DamagedFileError, frame
@@ -285,6 +286,13 @@ def test_version__of_another_program__is_refused_and_damage_is_told_apart() -> N
         StateStore(medium).load()
 
 
+def test_stray_file__that_a_person_has_left__is_passed_over() -> None:
+    medium, kept = filled(24)
+    for name in ("snapshot-old", "state-log-0000000000000000.bak", "snapshot-000"):
+        medium.replace(name, b"?")
+    assert kept.check(medium) == 24
+
+
 def test_background_snapshot__beside_commits__holds_its_own_height(tmp_path: Path) -> None:
     kept = Kept()
     medium = FileDisk(tmp_path)
@@ -361,6 +369,17 @@ def test_application__store_of_other_rows_than_its_root__is_refused() -> None:
         store.save_block(1, loaded.app_hash, tuple(rows))
         with pytest.raises(StoreError, match=reason):
             ExchangeApplication(other, market.solo.report)
+
+
+def test_application__whose_log_grows_long__takes_a_snapshot_before_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "LOG_BYTES", 400_000)
+    market = Market(2)
+    for _ in range(12):
+        market.run(1)
+    heights = [info.height for info in market.solo.app.list_snapshots()]
+    assert len(heights) == 2
+    assert market.solo.disk.size_bytes() < 2_500_000
+    assert reopen(market).info() == market.solo.app.info()
 
 
 def test_application__that_keeps_few_blocks__asks_for_those_of_its_snapshots() -> None:

@@ -1,9 +1,12 @@
 """A devnet with its gateway, in threads of this process: real validators, real sockets, one machine."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine
 from typing import Self, TypeVar
+
+import structlog
 
 from holdfast.gateway import serve
 from holdfast.lab.devnet.run import Devnet
@@ -28,6 +31,8 @@ class LiveDevnet:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
+        # As in `holdfast up`: what a request was refused for is no news to whoever runs the node.
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
         self._thread.start()
         self.gateway = self.run(
             serve(

@@ -76,6 +76,11 @@ class TwinMarket(Market):
         self.results = apply_to(self.reference, request)
         return receipts
 
+    def lenient_block(self, *txs: bytes) -> None:
+        """Make a block of what is admissible among transactions, through both engines."""
+        self.solo.block(*txs)
+        self.results = apply_to(self.reference, self._requests[-1])
+
     def difference(self) -> RowDifference | None:
         return first_difference(dict(self.solo.app.state.export()), self.reference.rows())
 

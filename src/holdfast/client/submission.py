@@ -53,6 +53,8 @@ _FINAL_FORM: Final = frozenset({Code.BAD_ENCODING, Code.TX_TOO_LARGE, Code.BAD_S
 # The nonce is gone, and these bytes are not what used it.
 _FINAL_NONCE: Final = frozenset({Code.NONCE_USED, Code.NONCE_TOO_OLD})
 _NONCE: Final = _FINAL_NONCE | {Code.NONCE_TOO_FAR}
+# Errors of the API which say that the node did not take these bytes: a bad request, or too many of them.
+_NOT_TAKEN: Final = frozenset({-32700, -32600, -32601, -32602, 10028})
 # There was no room for these bytes now.
 _LATER: Final = frozenset({Code.MEMPOOL_FULL})
 
@@ -154,8 +156,8 @@ class Submitter:
                 may_be_known = True
                 result = _pending(tx_hash, error)
             except ExchangeError as error:
-                # An error instead of a result says that the node did not take these bytes.
                 result = _pending(tx_hash, error)
+                may_be_known = may_be_known or error.code not in _NOT_TAKEN
                 if not error.retryable and not may_be_known:
                     break
             else:

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from holdfast.gateway import envelope
+from holdfast.gateway.api import Caller
 from holdfast.gateway.errors import bad_param
 from holdfast.gateway.metrics import Metrics
 from holdfast.gateway.outbox import Outbox
@@ -19,17 +20,26 @@ REQUESTS_AT_ONCE: Final = 2_048
 _CLOSE_S: Final = 1.0
 _SILENT_BEATS: Final = 2
 
-# Takes the bytes of a request, and the connection; returns the bytes of the answer.
-Handle = Callable[[bytes, "Connection"], Awaitable[bytes]]
+# Takes the bytes of a request, and who sent it; returns the bytes of the answer.
+Handle = Callable[[bytes, Caller], Awaitable[bytes]]
 Refuse = Callable[[bytes, str], bytes]
 
 
 class Connection:
     """A client's connection; it is a `Session` to methods and a `Listener` to channels."""
 
-    def __init__(self, socket: web.WebSocketResponse, abort: Callable[[], None], hub: Hub, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        abort: Callable[[], None],
+        hub: Hub,
+        metrics: Metrics,
+        *,
+        is_foreign_page: bool,
+    ) -> None:
         """Begin with no channels and no heartbeat; `abort` ends a connection that nobody reads at the other side."""
         self._socket = socket
+        self._caller = Caller(self, is_foreign_page)
         self._abort = abort
         self._hub = hub
         self._metrics = metrics
@@ -60,6 +70,11 @@ class Connection:
     def unsubscribe_all(self) -> None:
         """Follow nothing any more."""
         self.unsubscribe(list(self._channels))
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether so much waits to be sent that more had better wait."""
+        return self._outbox.is_busy and not self._outbox.is_overflown
 
     def send(self, frame: bytes) -> None:
         """Send a frame that must not be left out."""
@@ -122,7 +137,7 @@ class Connection:
             await asyncio.gather(sender, *self._requests, return_exceptions=True)
 
     async def _answer(self, handle: Handle, body: bytes) -> None:
-        self._outbox.put_answer(await handle(body, self))
+        self._outbox.put_answer(await handle(body, self._caller))
 
     async def _send_all(self) -> None:
         while (frame := await self._outbox.take()) is not None:

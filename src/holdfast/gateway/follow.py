@@ -92,7 +92,7 @@ class Follower:
                 while not self._is_closing:
                     self._step()
                     self.failure = ""
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is told and tried again
                 reason = f"{type(error).__name__}: {error}"
                 if reason != self.failure:
                     structlog.get_logger("index").exception("index_failed", reason=reason)

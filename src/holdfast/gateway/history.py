@@ -91,6 +91,7 @@ class History:
         # In memory there is one connection, so one lock for both.
         self._read_lock = self._lock if path is None else threading.RLock()
         self._sequences: dict[int, int] = {}
+        self._connections: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection
         self._reader: sqlite3.Connection
         self.height = 0
@@ -250,18 +251,24 @@ class History:
         sql = "SELECT json_array(ifnull(max(seq), 0)) FROM accounts WHERE account_id = ?"
         return msgspec.json.decode(self._read(sql, (account_id,)), type=tuple[int])[0]
 
-    def app_hash_at(self, height: int) -> bytes | None:
-        """Return the app hash that the index holds for a height."""
-        with self._read_lock:
-            found = self._reader.execute("SELECT app_hash FROM blocks WHERE height = ?", (height,)).fetchone()
-        return None if found is None else bytes.fromhex(str(found[0]))
+    def find_block(self, height: int) -> tuple[int, int, str, int] | None:
+        """Return (height, time, app hash, number of transactions) of a block, None where it is not in the index."""
+        return self._read_block("WHERE height = ?", (height,))
 
     def last_block(self) -> tuple[int, int, str, int] | None:
-        """Return (height, time, app hash, number of transactions) of the last block, None before the first."""
-        sql = "SELECT json_array(height, time_ms, app_hash, txs) FROM blocks ORDER BY height DESC LIMIT 1"
+        """Return the same of the last block, None before the first."""
+        return self._read_block("ORDER BY height DESC LIMIT 1", ())
+
+    def _read_block(self, which: str, arguments: Sequence[Argument]) -> tuple[int, int, str, int] | None:
+        sql = f"SELECT json_array(height, time_ms, app_hash, txs) FROM blocks {which}"  # noqa: S608 -- words of ours
         with self._read_lock:
-            found = self._reader.execute(sql).fetchone()
+            found = self._reader.execute(sql, arguments).fetchone()
         return None if found is None else msgspec.json.decode(str(found[0]), type=tuple[int, int, str, int])
+
+    def app_hash_at(self, height: int) -> bytes | None:
+        """Return the app hash that the index holds for a height."""
+        block = self.find_block(height)
+        return None if block is None else bytes.fromhex(block[2])
 
     def dump(self) -> dict[str, list[tuple[object, ...]]]:
         """Return every row of every table, to compare two indices."""
@@ -289,8 +296,7 @@ class History:
 
     def _connect(self) -> None:
         target = ":memory:" if self._path is None else str(self._path)
-        self._writer = sqlite3.connect(target, timeout=_BUSY_MS / 1_000, check_same_thread=False)
-        self._reader = self._writer
+        self._reader = self._writer = self._dial(target)
         self._writer.execute("PRAGMA journal_mode = WAL")
         self._writer.execute("PRAGMA synchronous = NORMAL")
         if self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
@@ -298,13 +304,17 @@ class History:
             with self._writer:
                 self._writer.executemany("INSERT INTO meta VALUES(?, ?)", self._identity.items())
         if self._path is not None:
-            self._reader = sqlite3.connect(target, timeout=_BUSY_MS / 1_000, check_same_thread=False)
+            self._reader = self._dial(target)
             self._reader.execute("PRAGMA query_only = ON")
 
+    def _dial(self, target: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(target, timeout=_BUSY_MS / 1_000, check_same_thread=False)
+        self._connections.append(connection)
+        return connection
+
     def _close(self) -> None:
-        if self._reader is not self._writer:
-            self._reader.close()
-        self._writer.close()
+        while self._connections:
+            self._connections.pop().close()
 
     def _read(self, sql: str, arguments: Sequence[Argument]) -> str:
         with self._read_lock:

@@ -35,6 +35,11 @@ class Outbox:
         self.answer_bytes = 0
         self.is_overflown = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Return whether it is better to wait before putting in more."""
+        return len(self._entries) > MESSAGES_MAX // 4 or self.bytes > BYTES_MAX // 4
+
     def __len__(self) -> int:
         """Return how many frames wait."""
         return len(self._entries)
@@ -43,8 +48,9 @@ class Outbox:
         """Add a notification; with a channel it may later be replaced by a newer one while it still waits."""
         if self.is_overflown:
             return
-        notifications = len(self._entries) - self.answers
-        if notifications and (notifications >= MESSAGES_MAX or self.bytes + len(frame) > BYTES_MAX):
+        # Of what may be replaced there is one a channel, so only what must not be left out is counted.
+        events = len(self._entries) - self.answers - len(self._latest)
+        if events >= MESSAGES_MAX or (self.bytes and self.bytes + len(frame) > BYTES_MAX):
             self.overflow()
             return
         entry = _Entry(channel, frame, is_answer=False)

@@ -8,6 +8,7 @@ GET  /metrics /health /ready /
 
 import asyncio
 import errno
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 from aiohttp import WSCloseCode, web
 
 from holdfast.gateway import envelope
-from holdfast.gateway.api import Api
+from holdfast.gateway.api import Api, Caller
 from holdfast.gateway.backend import Backend, DevControls
 from holdfast.gateway.connection import Connection
 from holdfast.gateway.dispatch import Dispatcher, Reply
@@ -161,7 +162,7 @@ class Gateway:
             if len(query.getall(name)) > 1:
                 words = f"{ascii(name)[:64]} is given more than once"
                 return _reply(_refusal(ApiCode.INVALID_PARAMS, "NAME_TWICE", words))
-        return _reply(await self.dispatcher.query(method, query, None))
+        return _reply(await self.dispatcher.query(method, query, _caller(request)))
 
     async def _answer_body(self, request: web.Request) -> web.Response:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -174,7 +175,7 @@ class Gateway:
             words = f"the body did not arrive within {BODY_S:.0f} s"
             return _reply(_refusal(ApiCode.INVALID_REQUEST, "BODY_SLOW", words), status=408)
         method = request.match_info.get("method", "")
-        return _reply(await self.dispatcher.body(body, None, path_method=method))
+        return _reply(await self.dispatcher.body(body, _caller(request), path_method=method))
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
         if len(self._connections) >= SOCKETS_MAX:
@@ -191,7 +192,8 @@ class Gateway:
             if transport is not None:
                 transport.abort()
 
-        connection = Connection(socket, abort, self._hub, self._api.metrics)
+        is_foreign = _is_foreign(request)
+        connection = Connection(socket, abort, self._hub, self._api.metrics, is_foreign_page=is_foreign)
         self._connections.add(connection)
         try:
             await connection.run(self._answer_frame, self.dispatcher.refuse_busy)
@@ -199,8 +201,8 @@ class Gateway:
             self._connections.discard(connection)
         return socket
 
-    async def _answer_frame(self, body: bytes, connection: Connection) -> bytes:
-        return (await self.dispatcher.body(body, connection)).body
+    async def _answer_frame(self, body: bytes, caller: Caller) -> bytes:
+        return (await self.dispatcher.body(body, caller)).body
 
 
 class _Full(asyncio.Protocol):
@@ -224,9 +226,9 @@ async def serve(
 ) -> Gateway:
     """Serve an exchange; return the running gateway. `index` is the file of the history, in memory without one.
 
-    Refuses: ServeError, for a port that cannot be had.
+    Refuses: ServeError, for a port or a file that cannot be had.
     """
-    history = History(index, chain_id=backend.chain_id, genesis_hash=backend.genesis_hash)
+    history = _open_history(index, backend)
     instruments, stats, metrics = Instruments(), Stats(), Metrics(backend)
     metrics.folder = data
 
@@ -273,6 +275,16 @@ async def serve(
     return gateway
 
 
+def _open_history(index: Path | None, backend: Backend) -> History:
+    try:
+        return History(index, chain_id=backend.chain_id, genesis_hash=backend.genesis_hash)
+    except (OSError, sqlite3.Error) as error:
+        words = (
+            f"{index}: the index cannot be opened ({error}); it may be deleted, and needs room and the right to write"
+        )
+        raise ServeError(words) from None
+
+
 @web.middleware
 async def _guard(request: web.Request, handler: Respond) -> web.StreamResponse:
     """Let browsers ask first, and answer in JSON what aiohttp itself refuses."""
@@ -286,6 +298,16 @@ async def _guard(request: web.Request, handler: Respond) -> web.StreamResponse:
     except web.HTTPException as refusal:
         words = f"there is no {request.method} {ascii(request.path)[1:-1][:80]}; see /"
         return _reply(_refusal(ApiCode.METHOD_NOT_FOUND, "NO_SUCH_PATH", words), status=refusal.status)
+
+
+def _caller(request: web.Request) -> Caller:
+    return Caller(None, _is_foreign(request))
+
+
+def _is_foreign(request: web.Request) -> bool:
+    """Return whether a page of another site asks; browsers say so, and nobody else has to."""
+    origin = request.headers.get("Origin", "")
+    return bool(origin) and origin.partition("://")[2] != request.headers.get("Host", "")
 
 
 async def _stamp(_request: web.Request, response: web.StreamResponse) -> None:

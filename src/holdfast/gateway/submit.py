@@ -7,49 +7,27 @@ refused for want of room is refused before it is handed on; once it may have bee
 import asyncio
 from collections import OrderedDict
 from concurrent.futures import CancelledError
-from typing import Final, NamedTuple
+from typing import Final
 
+from holdfast.gateway.answers import NEVER, NONCE_GONE, Ended, Result, judge_nonce, list_order_numbers, pending, refused
 from holdfast.gateway.backend import Backend
-from holdfast.gateway.errors import ApiCode, is_retryable, name_of, too_many
+from holdfast.gateway.errors import is_retryable, name_of, too_many
 from holdfast.gateway.follow import Follower, fetch_commit
 from holdfast.gateway.history import History, Written
 from holdfast.gateway.instruments import Instruments
 from holdfast.gateway.metrics import Metrics
-from holdfast.gateway.objects import show_order, show_own_trade
-from holdfast.gateway.rows import Decoded, OrderRow, TradeRow, decode_tx, list_decoded, show_event
+from holdfast.gateway.orders import show_order, show_own_trade
+from holdfast.gateway.rows import TxRow, decode_tx, list_decoded, show_event
 from holdfast.node.embedded import NoValidatorError
-from holdfast.primitives.codec import Record
-from holdfast.primitives.reject import Code, RejectedError
-from holdfast.protocol.accounts.rules import compute_nonce_window, get_nonce_window
+from holdfast.primitives.reject import Code
 from holdfast.protocol.limits import TX_BYTES_MAX
 from holdfast.protocol.messages import Envelope
-from holdfast.protocol.trading.messages import OrderAmended, OrderCancelled, OrderPlaced, Traded
-from holdfast.state.draft import Draft
 
 WAITING_MAX: Final = 4_096
 REMEMBERED_MAX: Final = 65_536
 _OFFER_S: Final = 5.0
 _RETRY_S: Final = 0.1
 _LOOK_S: Final = 0.02
-_ORDERS_SHOWN_MAX: Final = 64
-
-# The nonce is gone: either these bytes used it, which the index tells, or others did and these never can.
-_NONCE_GONE: Final = frozenset((Code.NONCE_USED, Code.NONCE_TOO_OLD))
-# These bytes can never be in a block, whatever becomes of the state.
-_NEVER: Final = frozenset((Code.BAD_ENCODING, Code.TX_TOO_LARGE, Code.BAD_SIGNATURE))
-
-Result = dict[str, object]
-
-
-class Ended(NamedTuple):
-    """A committed transaction with its block, and its orders' last states."""
-
-    written_height: int
-    time_ms: int
-    app_hash: bytes
-    decoded: Decoded
-    trades: list[TradeRow]
-    orders: dict[int, OrderRow]
 
 
 class _Waiter:
@@ -177,7 +155,7 @@ class Submitter:
 
         These bytes may have been in a block before: then that is the answer, whatever the state says of them now.
         """
-        if code in _NEVER:
+        if code in NEVER:
             return refused(tx_hash, code, log)
         if code == Code.MEMPOOL_FULL:
             known = self.find(tx_hash)
@@ -190,7 +168,7 @@ class Submitter:
             )
         except TimeoutError:
             return self._pending(tx_hash, "whether it is in a block is not known yet")
-        if use in _NONCE_GONE:
+        if use in NONCE_GONE:
             return self._explain_used(tx_hash, envelope, use)
         # It was taken before; a later opinion of one validator does not take it back.
         return None if tx_hash in self._accepted else refused(tx_hash, code, log)
@@ -254,23 +232,7 @@ class Submitter:
         return "it is in no block yet"
 
     def _pending(self, tx_hash: bytes, message: str) -> Result:
-        stalled = self._metrics.is_stalled()
-        return {
-            "state": "pending",
-            "tx_hash": tx_hash.hex(),
-            "height": 0,
-            "time_ms": 0,
-            "app_hash": "",
-            "code": 0,
-            "code_name": "",
-            "api_code": int(ApiCode.RETRY),
-            "reason": "CHAIN_STALLED" if stalled else "NOT_YET",
-            "message": message,
-            "retryable": True,
-            "events": [],
-            "order": None,
-            "trades": [],
-        }
+        return pending(tx_hash, message, is_stalled=self._metrics.is_stalled())
 
     # What is known already
 
@@ -284,24 +246,33 @@ class Submitter:
         except NoValidatorError:
             commit = None
         if commit is None:
-            app_hash = self._history.app_hash_at(row.height) or b""
-            shown = self._pending(tx_hash, "")
-            del shown["api_code"], shown["reason"]
-            return shown | {
-                "state": "committed",
-                "height": row.height,
-                "app_hash": app_hash.hex(),
-                "code": row.code,
-                "code_name": name_of(row.code),
-                "message": row.detail,
-                "retryable": is_retryable(row.code),
-            }
+            return self._show_row(row)
         decoded = next(one for one in list_decoded(commit) if one.tx_hash == tx_hash)
         account_id = decoded.envelope.account_id if decoded.envelope else 0
         order_ids = list_order_numbers(decoded.receipt.events, account_id)
         trades = [row for row in self._history.list_block_trades(row.height) if row.tx_hash == tx_hash.hex()]
         orders = self._history.list_orders(order_ids)
         return self.show(Ended(commit.height, commit.time_ms, commit.app_hash, decoded, trades, orders))
+
+    def _show_row(self, row: TxRow) -> Result:
+        """Return what the index alone knows, where the block itself is kept no more."""
+        block = self._history.find_block(row.height)
+        return {
+            "state": "committed",
+            "tx_hash": row.tx_hash,
+            "height": row.height,
+            "time_ms": block[1] if block else 0,
+            "app_hash": block[2] if block else "",
+            "code": row.code,
+            "code_name": name_of(row.code),
+            "message": row.detail,
+            "retryable": is_retryable(row.code),
+            "account_id": row.account_id,
+            "events": [],
+            "order": None,
+            "orders": [],
+            "trades": [],
+        }
 
     async def get(self, tx_hash: bytes) -> Result:
         """Return what is known of a transaction: committed, pending where it was handed on from here, or unknown."""
@@ -370,49 +341,3 @@ class Submitter:
             if row.instrument_id in known
         ]
         return orders, trades
-
-
-def list_order_numbers(events: tuple[Record, ...], account_id: int) -> list[int]:
-    """Return the orders of an account that events speak of: the one that the command is about comes first."""
-    numbers: dict[int, None] = {}
-    for event in events:
-        match event:
-            case OrderPlaced():
-                numbers[event.order_id] = None
-            case OrderAmended():
-                numbers[event.order_id] = None
-            case OrderCancelled() if event.account_id == account_id:
-                numbers[event.order_id] = None
-            case Traded():
-                numbers[event.taker_order_id] = None
-            case _:
-                pass
-    return list(numbers)[:_ORDERS_SHOWN_MAX]
-
-
-def judge_nonce(draft: Draft, account_id: int, signer: bytes, nonce: int) -> int:
-    """Return OK where a nonce can still be used, or the code that says why not."""
-    try:
-        compute_nonce_window(get_nonce_window(draft, account_id, signer), nonce)
-    except RejectedError as refusal:
-        return refusal.code
-    return Code.OK
-
-
-def refused(tx_hash: bytes, code: int, message: str) -> Result:
-    """Return a rejection: these bytes are in no block, and were not taken here."""
-    return {
-        "state": "rejected",
-        "tx_hash": tx_hash.hex(),
-        "height": 0,
-        "time_ms": 0,
-        "app_hash": "",
-        "code": int(code),
-        "code_name": name_of(code),
-        "final": code in _NEVER or code in _NONCE_GONE,
-        "message": message or name_of(code),
-        "retryable": is_retryable(code),
-        "events": [],
-        "order": None,
-        "trades": [],
-    }

@@ -21,11 +21,9 @@ from holdfast.gateway.objects import (
     base_of,
     kind_of,
     show_book,
-    show_order,
-    show_own_trade,
     show_ticker,
-    show_trade,
 )
+from holdfast.gateway.orders import show_order, show_own_trade, show_trade
 from holdfast.gateway.rows import TradeRow
 from holdfast.node.embedded import NoValidatorError
 from holdfast.protocol.accounts.state import ACCOUNTS
@@ -34,10 +32,15 @@ from holdfast.protocol.oracle.state import FEEDS
 RESEND_S: Final = 1.0
 TOPICS_AT_ONCE: Final = 16
 TOPICS_MAX: Final = 20_000
+_BUSY_S: Final = 0.01
 
 
 class Listener(Protocol):
     """Who follows channels."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether so much waits to be sent that more had better wait."""
 
     def send(self, frame: bytes) -> None:
         """Send a frame that must not be left out."""
@@ -47,13 +50,14 @@ class Listener(Protocol):
 
 
 class Topic:
-    """One channel with its followers, and what it said last."""
+    """One channel with its followers, and what it said last. Who joins hears how things are, then what changes."""
 
-    __slots__ = ("book", "channel", "instrument_id", "last", "last_frame", "listeners", "said_s")
+    __slots__ = ("book", "channel", "instrument_id", "joining", "last", "last_frame", "listeners", "said_s")
 
     def __init__(self, channel: Channel, instrument_id: int) -> None:
         self.channel = channel
         self.instrument_id = instrument_id
+        self.joining: dict[Listener, None] = {}
         self.listeners: dict[Listener, None] = {}
         self.last: object = None
         self.last_frame = b""
@@ -71,6 +75,7 @@ class Hub:
         self._is_dirty = asyncio.Event()
         self._last_block = b""
         self._tasks: list[asyncio.Task[None]] = []
+        self._greetings: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to tell."""
@@ -78,9 +83,10 @@ class Hub:
 
     async def close(self) -> None:
         """Tell no more."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._greetings]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # Who follows what
 
@@ -91,10 +97,14 @@ class Hub:
             topic = self._topics.get(name) or self._open(name)
             if topic is None:
                 continue
-            topic.listeners[listener] = None
+            # Trades have no present state to begin with.
+            joins_at_once = topic.channel.kind in ("trades", "trades_of")
+            (topic.listeners if joins_at_once else topic.joining)[listener] = None
             accepted.append(name)
         # The answer to the request goes first.
-        asyncio.get_running_loop().call_soon(self._greet, listener, accepted)
+        task = asyncio.create_task(self._greet(listener, accepted))
+        self._greetings.add(task)
+        task.add_done_callback(self._greetings.discard)
         return accepted
 
     def unsubscribe(self, listener: Listener, names: Iterable[str]) -> list[str]:
@@ -102,10 +112,11 @@ class Hub:
         dropped: list[str] = []
         for name in names:
             topic = self._topics.get(name)
-            if topic is not None and listener in topic.listeners:
-                del topic.listeners[listener]
+            if topic is not None and (listener in topic.listeners or listener in topic.joining):
+                topic.listeners.pop(listener, None)
+                topic.joining.pop(listener, None)
                 dropped.append(name)
-                if not topic.listeners:
+                if not topic.listeners and not topic.joining:
                     del self._topics[name]
         return dropped
 
@@ -130,17 +141,23 @@ class Hub:
         topic = self._topics[name] = Topic(channel, instrument_id)
         return topic
 
-    def _greet(self, listener: Listener, names: Sequence[str]) -> None:
-        """Tell a new listener how things are."""
-        topics = [topic for name in names if (topic := self._topics.get(name)) and listener in topic.listeners]
-        try:
-            with self._api.backend.reading() as view:
-                for topic in topics:
+    async def _greet(self, listener: Listener, names: Sequence[str]) -> None:
+        """Tell a new listener how things are, no faster than it reads."""
+        for name in names:
+            while listener.is_busy:  # noqa: ASYNC110 -- what is sent is not worth an event a connection
+                await asyncio.sleep(_BUSY_S)
+            topic = self._topics.get(name)
+            if topic is None or listener not in topic.joining:
+                continue
+            try:
+                with self._api.backend.reading() as view:
                     frame = self._current(topic, view)
-                    if frame:
-                        listener.send_latest(topic.channel.name, frame, frame)
-        except NoValidatorError:
-            return
+            except NoValidatorError:
+                frame = b""
+            del topic.joining[listener]
+            topic.listeners[listener] = None
+            if frame:
+                listener.send_latest(name, frame, frame)
 
     def _current(self, topic: Topic, view: View) -> bytes:
         channel = topic.channel

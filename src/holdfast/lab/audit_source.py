@@ -239,7 +239,8 @@ def _open_one(folder: Path, index: int) -> BlockStore:
     except (VersionError, DamagedFileError, ValueError, OSError) as error:
         raise AuditInputError(f"{name}: {error}") from None
     if store.last == 0:
-        raise AuditInputError(f"{name}: holds no blocks; choose another with --validator")
+        why = store.cut or "holds no blocks"
+        raise AuditInputError(f"{name}: {why}; choose another with --validator")
     if store.first > 1:
         raise AuditInputError(
             f"{name}: its log begins at block {store.first}: what came before was pruned, or its state came from a"

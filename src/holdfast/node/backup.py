@@ -5,8 +5,10 @@ then the block log, then what was signed. So the chain of a copy is never behind
 never behind its chain. What was deleted under the copy's feet is begun again. The copy is opened, read only, before it
 counts.
 
-Restoring a whole directory brings all validators back together, with the memory of what they have signed; the copies
-are not of one moment, so what one has signed beyond its own copy, and another's copy holds, is given up. Restoring
+Restoring a whole directory brings all validators back together, with the memory of what they have signed. Copies of a
+directory in use are not of one moment, so their memories contradict each other, and a lower one could decide again what
+a higher one holds. Then all come back with the highest copy, at one height; what they signed above it is given up with
+the blocks that went with it. Restoring
 one validator into a directory whose others went on is another matter: its key may have signed since. So its right to
 sign is left out, and it earns it again by standing above what the others have announced (`node/replica_permit.py`).
 """
@@ -20,7 +22,7 @@ from typing import Final, NamedTuple
 from holdfast.node import blockstore, replica_permit, replica_restore, snapshots, store, version, wal
 from holdfast.node.blockstore import BlockStore
 from holdfast.node.disk import ReadOnlyDisk
-from holdfast.node.frames import DamagedFileError
+from holdfast.node.frames import DamagedFileError, numbers_of
 from holdfast.node.home import ABOUT_FILE, GENESIS_FILE, About, Home, HomeError
 from holdfast.node.ports import DiskError
 from holdfast.node.snapshots import open_snapshot
@@ -35,9 +37,10 @@ _ATTEMPTS_MAX: Final = 8
 _PIECE_BYTES: Final = 1024 * 1024
 _KEY_FILE: Final = "key"
 _UNFINISHED: Final = ".unfinished"
+_IN_USE_FILE: Final = "taken-while-in-use"
 _STATE: Final = (version.FILE, store.LOG_PREFIX, snapshots.PREFIX)
 _BLOCKS: Final = (blockstore.PREFIX, replica_restore.FILE, "checkpoints")
-_SIGNED: Final = (wal.PREFIX, replica_permit.FILE, replica_permit.GIVEN_UP_FILE)
+_SIGNED: Final = (wal.PREFIX, replica_permit.FILE)
 
 OnFile = Callable[[str], None]
 
@@ -64,6 +67,16 @@ def backup(directory: Path, out: Path, validators: Sequence[int] | None, on_file
     about = home.read_about()
     wanted = _check_indices(about, validators)
     unfinished = _begin(out)
+    is_still = home.hold()
+    try:
+        return _backup(home, about, wanted, unfinished, out, is_still=is_still, on_file=on_file)
+    finally:
+        home.close()
+
+
+def _backup(
+    home: Home, about: About, wanted: list[int], unfinished: Path, out: Path, *, is_still: bool, on_file: OnFile
+) -> list[Copied]:
     target = Home(unfinished)
     copied = []
     for index in wanted:
@@ -72,8 +85,10 @@ def backup(directory: Path, out: Path, validators: Sequence[int] | None, on_file
         _copy(home.validator(index) / _KEY_FILE, target.validator(index) / _KEY_FILE)
         _copy_store(home.store(index), target.store(index), on_file)
         copied.append(check_store(target.store(index), index))
-    _copy(directory / GENESIS_FILE, unfinished / GENESIS_FILE)
-    _copy(directory / ABOUT_FILE, unfinished / ABOUT_FILE)
+    if not is_still:
+        _write(unfinished / _IN_USE_FILE, [])
+    _copy(home.root / GENESIS_FILE, unfinished / GENESIS_FILE)
+    _copy(home.root / ABOUT_FILE, unfinished / ABOUT_FILE)
     target.read_genesis(about)
     _finish(unfinished, out)
     return copied
@@ -96,13 +111,20 @@ def restore(source: Path, directory: Path, on_file: OnFile) -> list[Copied]:
     found = [check_store(backed_up.store(index), index) for index in range(about.validators)]
     unfinished = _begin(directory)
     target = Home(unfinished)
+    was_in_use = (source / _IN_USE_FILE).exists()
+    highest = max(found, key=lambda copied: copied.height)
+    if was_in_use:
+        found = [highest._replace(validator=index) for index in range(about.validators)]
     for index in range(about.validators):
         target.store(index).mkdir(parents=True, mode=0o700)
         _copy(backed_up.validator(index) / _KEY_FILE, target.validator(index) / _KEY_FILE)
-        _copy_files(backed_up.store(index), target.store(index), _names(backed_up.store(index)), on_file)
-        # The highest copy may be of a height in progress.
-        given_up = max(copied.height for copied in found) + 1
-        _write(target.store(index) / replica_permit.GIVEN_UP_FILE, [replica_permit.record(given_up)])
+        if was_in_use:
+            store_folder = backed_up.store(highest.validator)
+            names = [name for name in _names(store_folder) if not name.startswith(_SIGNED)]
+            _copy_files(store_folder, target.store(index), names, on_file)
+            _write(target.store(index) / replica_permit.FILE, [replica_permit.record(highest.height + 1)])
+        else:
+            _copy_files(backed_up.store(index), target.store(index), _names(backed_up.store(index)), on_file)
     _copy(source / GENESIS_FILE, unfinished / GENESIS_FILE)
     _copy(source / ABOUT_FILE, unfinished / ABOUT_FILE)
     _finish(unfinished, directory)
@@ -187,12 +209,9 @@ def _copy_store(source: Path, target: Path, on_file: OnFile) -> None:
 def _chosen(folder: Path, prefixes: tuple[str, ...]) -> list[str]:
     """Return the files of a kind, but no snapshot that is not finished."""
     disk = ReadOnlyDisk(folder)
-    names = [name for name in _names(folder) if name.startswith(prefixes)]
-    return [name for name in names if not name.startswith(snapshots.PREFIX) or _is_finished(disk, name)]
-
-
-def _is_finished(disk: ReadOnlyDisk, name: str) -> bool:
-    return open_snapshot(disk, int(name.removeprefix(snapshots.PREFIX))) is not None
+    heights = numbers_of(disk.names(), snapshots.PREFIX)
+    unfinished = {snapshots.file_name(height) for height in heights if open_snapshot(disk, height) is None}
+    return [name for name in disk.names() if name.startswith(prefixes) and name not in unfinished]
 
 
 def _names(folder: Path) -> list[str]:

@@ -20,7 +20,7 @@ from msgspec import Meta
 from holdfast.consensus import limits
 from holdfast.consensus.messages import HeightNumber, Vote
 from holdfast.node.application import TxResult
-from holdfast.node.frames import HEADER_BYTES, frame, frame_bytes, open_frame
+from holdfast.node.frames import HEADER_BYTES, frame, frame_bytes, numbered, numbers_of, open_frame
 from holdfast.node.ports import Disk
 from holdfast.node.replica_tip import Tip, TipRecord, read_tip, record_of
 from holdfast.primitives.check import ensure
@@ -98,9 +98,7 @@ class BlockStore:
         self._segment_bytes = segment_bytes
         self._segment_blocks = segment_blocks
         self._lock = Lock()
-        self._starts: list[int] = sorted(
-            int(name.removeprefix(PREFIX)) for name in disk.names() if name.startswith(PREFIX)
-        )
+        self._starts = numbers_of(disk.names(), PREFIX)
         self._indexes: OrderedDict[int, list[_Span]] = OrderedDict()
         self.damaged = 0
         self.tip: Tip | None = None
@@ -268,7 +266,7 @@ class BlockStore:
 
 
 def _name(start: int) -> str:
-    return f"{PREFIX}{start:016d}"
+    return numbered(PREFIX, start)
 
 
 def _scan(disk: Disk, name: str) -> list[_Span]:

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from holdfast.consensus.messages import CheckpointCertificate
 from holdfast.node.application import CheckTxResponse, QueryResponse
 from holdfast.node.blockstore import Outcome, StoredBlock
 from holdfast.node.links import Links
 from holdfast.node.loop import Timebase
 from holdfast.node.replica import Replica
-from holdfast.consensus.messages import CheckpointCertificate
 from holdfast.node.supervisor import Supervisor
 from holdfast.node.validator import CommitEvent, Surroundings, Validator
 from holdfast.state.draft import Draft

@@ -165,7 +165,7 @@ class ExchangeApplication:
         with self._lock:
             self.state.commit(applied.sealed)
             self.height = request.height
-        if (self.height + self._snapshot_offset) % self._snapshot_every == 0:
+        if (self.height + self._snapshot_offset) % self._snapshot_every == 0 or self._store.is_log_long:
             self._store.start_snapshot(self.height, self.state.root, self.state.export_later())
         self._store.settle()
         self.last_applied = applied

@@ -9,6 +9,7 @@ A write that a crash cut short ends inside a frame, or in the zeros of a file th
 acknowledged, and is left out. Anything else that does not check is damage.
 """
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from holdfast.primitives.crypto import sha256
@@ -17,6 +18,7 @@ _LENGTH_BYTES: Final = 4
 _LENGTH_CHECK_BYTES: Final = 4
 _PAYLOAD_CHECK_BYTES: Final = 8
 _PAYLOAD_CHECK_AT: Final = _LENGTH_BYTES + _LENGTH_CHECK_BYTES
+_DIGITS: Final = 16
 HEADER_BYTES: Final = _PAYLOAD_CHECK_AT + _PAYLOAD_CHECK_BYTES
 
 
@@ -29,6 +31,17 @@ class Frames(NamedTuple):
 
     payloads: tuple[bytes, ...]
     sound_bytes: int
+
+
+def numbered(prefix: str, number: int) -> str:
+    """Return the name of one file of a row of them, so that names sort as their numbers do."""
+    return f"{prefix}{number:0{_DIGITS}d}"
+
+
+def numbers_of(names: Iterable[str], prefix: str) -> list[int]:
+    """Return the numbers of the files of a row, in order; what else a person has left there is passed over."""
+    ends = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+    return sorted(int(end) for end in ends if len(end) == _DIGITS and end.isdigit())
 
 
 def frame(payload: bytes) -> bytes:

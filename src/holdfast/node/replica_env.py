@@ -66,8 +66,8 @@ class ReplicaConfig:
     state_sync: bool = False
     state_sync_wait_ms: int = 3_000
     state_sync_attempts_max: int = 8
-    # Whether the network has lied in this validator's name, which only the lab's does. From inside, a liar cannot be told
-    # from a second instance with its key, so its replica looks away.
+    # Whether the network has lied in this validator's name, which only the lab's does. From inside, a liar cannot be
+    # told from a second instance with its key, so its replica looks away.
     has_lied: Callable[[], bool] | None = None
 
 

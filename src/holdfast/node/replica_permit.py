@@ -7,12 +7,8 @@ certificates and the votes that peers repeat to it show whether its disk is olde
 
 A disk that holds no settled height belongs to a chain that has not begun, or it was lost, or it was restored from a
 backup (which removes the file); then earlier signatures of this key may be about, and signing again could be
-equivocation. Nobody past genesis: it signs from height 1. Otherwise it leaves out the height in progress and the two
-above it, and signs from the next. The answer is made durable.
-
-Where a whole directory was restored, all validators come back together, each with what it remembered at its own moment
-of the backup, and what they signed after it is given up with the blocks that went with it. A file of such a restore
-says up to which height their signatures are no news; otherwise all of them would keep silent for ever.
+equivocation. Nobody past genesis, or a chain that it decides alone: it signs from the next height. Otherwise it leaves out
+the height in progress and the two above it, and signs from the next. The answer is made durable.
 
 Level means: above every height that a third of power announces, and above what any peer announces that has kept its
 word. Why both: one liar can neither silence a validator for ever nor make it sign too early, and one straggler among
@@ -31,7 +27,6 @@ from holdfast.node.replica_chain import Chain
 from holdfast.node.replica_env import Environment, HaltError
 
 FILE: Final = "sign-from"
-GIVEN_UP_FILE: Final = "given-up-until"
 _HEIGHTS_LEFT_OUT: Final = 3
 
 
@@ -46,21 +41,16 @@ class SigningPermit:
         self._sign_from = 0
         self._forgotten = 0
         self._has_listened = False
-        self.given_up_height = 0
 
     def open(self) -> None:
         """Read the height that was settled before."""
-        self._sign_from = self._read(FILE)
-        self.given_up_height = self._read(GIVEN_UP_FILE)
-
-    def _read(self, name: str) -> int:
-        data = self._env.disk.read(name)
+        data = self._env.disk.read(FILE)
         if not data:
-            return 0
+            return
         payload = open_frame(data)
         if payload is None:
-            raise HaltError(f"{name}: the record is damaged; delete it, and this validator signs above the others only")
-        return int.from_bytes(payload, "big")
+            raise HaltError(f"{FILE}: the record is damaged; delete it, and this validator signs above the others only")
+        self._sign_from = int.from_bytes(payload, "big")
 
     def may_sign(self, height: int) -> bool:
         """Tell whether this replica may sign at a height."""
@@ -88,14 +78,16 @@ class SigningPermit:
             self._env.count("signing_unsettled", seen_height=height, tip_height=self._chain.tip.height)
 
     def _settle(self) -> None:
-        tip_height = self._chain.tip.height
-        begins = tip_height == 0 and not self._forgotten
-        height = 1 if begins else max(tip_height + 1 + _HEIGHTS_LEFT_OUT, self._forgotten + 1)
+        tip = self._chain.tip
+        begins = tip.height == 0 and not self._forgotten
+        is_alone = tip.validators.has_quorum(tip.validators.power(self._env.index))
+        left_out = 0 if begins or is_alone else _HEIGHTS_LEFT_OUT
+        height = max(tip.height + 1 + left_out, self._forgotten + 1)
         self._sign_from = height
         self._env.disk.replace(FILE, record(height))
         self._env.count("signing_settled", from_height=height)
 
 
 def record(height: int) -> bytes:
-    """Return the content of a file that holds a height."""
+    """Return the content of the file that lets a replica sign from a height on."""
     return frame(height.to_bytes(8, "big"))

@@ -56,6 +56,7 @@ class KeyWatch:
         self._memory = memory
         self._permit = permit
         self._sightings: set[int] = set()
+        self._noted_height = 0
 
     def look(self, message: Message) -> None:
         """Look for own signatures in a message.
@@ -111,9 +112,11 @@ class KeyWatch:
 
     def _judge(self, height: int, message: bytes, signature: bytes, *, decided: int) -> None:
         """Judge an own signature that is not in the log; `decided` is how far its bearer says that the chain is."""
-        if height <= self._permit.given_up_height or not verify(self._env.signer.public_key, message, signature):
+        if not verify(self._env.signer.public_key, message, signature):
             return
-        self._env.count("own_key_signed_elsewhere", height=height)
+        if height > self._noted_height:
+            self._noted_height = height
+            self._env.count("own_key_signed_elsewhere", height=height)
         if height > decided and self._permit.is_above_others(height):
             self._sightings.add(height)
         if self._permit.may_sign(height) or len(self._sightings) > _SIGHTINGS_MAX:

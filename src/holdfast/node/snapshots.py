@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from holdfast.node.application import ChunkVerdict, OfferVerdict, SnapshotInfo
-from holdfast.node.frames import HEADER_BYTES, frame, open_frame
+from holdfast.node.frames import HEADER_BYTES, frame, numbered, open_frame
 from holdfast.node.ports import Disk
 from holdfast.primitives import codec
 from holdfast.primitives.codec import Record
@@ -135,7 +135,7 @@ class SnapshotWriter:
 
 def file_name(height: int) -> str:
     """Return the name of a height's snapshot."""
-    return f"{PREFIX}{height:016d}"
+    return numbered(PREFIX, height)
 
 
 def open_snapshot(disk: Disk, height: int) -> SnapshotFile | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from holdfast.node.application import SnapshotInfo
-from holdfast.node.frames import DamagedFileError, frame, read_frames, read_prefix
+from holdfast.node.frames import DamagedFileError, frame, numbered, numbers_of, read_frames, read_prefix
 from holdfast.node.jobs import InlineJobs, Jobs
 from holdfast.node.ports import Disk
 from holdfast.node.snapshots import PREFIX as SNAPSHOT_PREFIX
@@ -26,6 +26,7 @@ from holdfast.primitives.reject import Malformed
 
 LOG_PREFIX: Final = "state-log-"
 SNAPSHOTS_KEPT: Final = 2
+LOG_BYTES: Final = 128 * 1024 * 1024
 _DELETED_A_BLOCK: Final = 2
 _BYTES_MAX: Final = 2**31
 
@@ -65,6 +66,7 @@ class StateStore:
         self._snapshots: dict[int, SnapshotFile] = {}
         self._logs: list[int] = []
         self._starts_log = True
+        self._log_bytes = 0
         self._height = 0
         self._written: SnapshotFile | None = None
         # What `load` found damaged and did without.
@@ -75,6 +77,11 @@ class StateStore:
         """Tell whether nothing is committed here."""
         return self._height == 0
 
+    @property
+    def is_log_long(self) -> bool:
+        """Tell whether a snapshot is due because of what a start would have to read."""
+        return self._log_bytes > LOG_BYTES and not self._starts_log
+
     # Opening
 
     def load(self) -> Loaded | None:
@@ -84,8 +91,8 @@ class StateStore:
         """
         check_version(self._disk)
         names = self._disk.names()
-        heights = _numbers(names, SNAPSHOT_PREFIX)
-        self._logs = _numbers(names, LOG_PREFIX)
+        heights = numbers_of(names, SNAPSHOT_PREFIX)
+        self._logs = numbers_of(names, LOG_PREFIX)
         self._snapshots = {}
         loaded: Loaded | None = None
         for height in reversed(heights):
@@ -139,6 +146,7 @@ class StateStore:
         """Return a log's whole records, and whether they are all that it holds."""
         name = _log_name(start)
         data = self._disk.read(name)
+        self._log_bytes = len(data)
         frames = read_prefix(data)
         try:
             read_frames(name, data)
@@ -172,9 +180,12 @@ class StateStore:
             self._disk.delete(_log_name(height - 1))
             self._logs = [*(start for start in self._logs if start < height - 1), height - 1]
             self._starts_log = False
+            self._log_bytes = 0
         name = _log_name(self._logs[-1])
-        self._disk.append(name, frame(codec.encode(Saved(height, app_hash, changes))))
+        record = frame(codec.encode(Saved(height, app_hash, changes)))
+        self._disk.append(name, record)
         self._disk.sync(name)
+        self._log_bytes += len(record)
         self._height = height
 
     def start_snapshot(self, height: int, app_hash: bytes, rows: Iterable[tuple[bytes, bytes]]) -> None:
@@ -252,8 +263,4 @@ class StateStore:
 
 
 def _log_name(start: int) -> str:
-    return f"{LOG_PREFIX}{start:016d}"
-
-
-def _numbers(names: list[str], prefix: str) -> list[int]:
-    return sorted(int(name.removeprefix(prefix)) for name in names if name.startswith(prefix))
+    return numbered(LOG_PREFIX, start)

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from holdfast.consensus import limits
 from holdfast.consensus.messages import Proposal, Vote, decode_vote, is_well_formed_vote
-from holdfast.node.frames import DamagedFileError, frame, read_frames
+from holdfast.node.frames import DamagedFileError, frame, numbered, numbers_of, read_frames
 from holdfast.node.ports import Disk
 from holdfast.primitives.codec import Decoder, encode
 from holdfast.primitives.crypto import sha256
@@ -61,7 +61,7 @@ class _Segment:
 
     @property
     def name(self) -> str:
-        return f"{PREFIX}{self.number:016d}"
+        return numbered(PREFIX, self.number)
 
 
 class SignLog:
@@ -79,7 +79,7 @@ class SignLog:
         self._earlier: dict[int, list[tuple[str, bytes]]] = {}
         self._block_keys: set[bytes] = set()
         self.signed = Signed()
-        numbers = sorted(int(name.removeprefix(PREFIX)) for name in disk.names() if name.startswith(PREFIX))
+        numbers = numbers_of(disk.names(), PREFIX)
         self._segments = [self._read(number, is_last=number == numbers[-1]) for number in numbers]
 
     def begin(self, height: int) -> None:

@@ -13,9 +13,9 @@ from holdfast.lab.chaos.running import ExchangeDownError, Running
 
 @pytest.mark.slow
 def test_kills__under_load__lose_nothing(tmp_path: Path) -> None:
-    report = kills.run(tmp_path, seed=6, runs=2, rate=20.0)
+    report = kills.run(tmp_path, seed=6, runs=1, rate=20.0)
     assert report.violations == []
-    assert report.with_commands == 2
+    assert report.with_commands == 1
     assert report.classes["committed"] > 20
     assert report.heights > 10
     assert report.votes > 4 * report.heights

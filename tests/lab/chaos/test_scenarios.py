@@ -23,7 +23,7 @@ def test_measure__of_a_window__takes_what_began_and_was_acknowledged_in_it() -> 
 @pytest.mark.slow
 def test_two_of_four_killed__nothing_is_acknowledged_until_they_are_back(tmp_path: Path) -> None:
     chosen = [one for one in SCENARIOS if one.name == "two killed"]
-    outcome = scenarios.run(tmp_path, seed=2, scenarios=chosen, window_s=2.5, rate=20.0)
+    outcome = scenarios.run(tmp_path, seed=2, scenarios=chosen, window_s=1.5, rate=20.0)
     assert outcome.violations == []
     row = outcome.rows[0]
     assert row.pending > 0

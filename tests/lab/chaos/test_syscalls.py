@@ -57,7 +57,7 @@ def test_fork__work_that_raises__says_so_and_never_runs_on_here() -> None:
 @pytest.mark.slow
 @needs_strace
 def test_syscalls__sample_of_a_heavy_block__lose_nothing(tmp_path: Path) -> None:
-    report = run_or_skip(tmp_path, 12)
+    report = run_or_skip(tmp_path, 10)
     assert report.violations == []
     assert report.points["heavy"] > 40
     outcomes = {outcome for ends in report.tally().values() for outcome in ends}

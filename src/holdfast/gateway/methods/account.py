@@ -6,7 +6,8 @@ from holdfast.gateway import params
 from holdfast.gateway.accounts import show_account, show_margin, show_positions
 from holdfast.gateway.api import Method, Read, read
 from holdfast.gateway.errors import ApiCode, ApiError, bad_param, not_found
-from holdfast.gateway.objects import Shown, read_order_id, show_order, show_own_trade, show_resting
+from holdfast.gateway.objects import Shown
+from holdfast.gateway.orders import read_order_id, show_order, show_own_trade, show_resting
 from holdfast.protocol.accounts.rules import get_nonce_window
 from holdfast.protocol.accounts.state import ACCOUNTS, OWNERS, Account
 from holdfast.protocol.book import handlers as book

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from holdfast.gateway import params
+from holdfast.gateway.answers import Result
 from holdfast.gateway.api import Call, Method, act
 from holdfast.gateway.backend import DevControls, Json
 from holdfast.gateway.errors import ApiCode, ApiError, bad_param
-from holdfast.gateway.submit import Result
 from holdfast.primitives.units import SECOND_MS
 from holdfast.protocol.ledger.state import ASSET_ATOMS, ASSET_NAMES
 

@@ -18,8 +18,8 @@ from holdfast.gateway.objects import (
     show_instrument,
     show_summary,
     show_ticker,
-    show_trade,
 )
+from holdfast.gateway.orders import show_trade
 from holdfast.gateway.rows import TradeRow
 from holdfast.protocol.instruments.params import UNDERLYINGS
 from holdfast.protocol.instruments.rules import format_name

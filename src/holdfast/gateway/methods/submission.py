@@ -3,9 +3,9 @@
 from typing import Final
 
 from holdfast.gateway import params
+from holdfast.gateway.answers import Result
 from holdfast.gateway.api import Call, Method, act
 from holdfast.gateway.errors import bad_param
-from holdfast.gateway.submit import Result
 from holdfast.primitives.units import SECOND_MS
 
 

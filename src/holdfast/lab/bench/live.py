@@ -10,6 +10,7 @@ live_profile  where the exchange's processor time goes
 live_told     limits and figures
 """
 
+import os
 import shutil
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -21,13 +22,14 @@ import msgspec
 
 from holdfast.lab.bench.live_load import Plan, Window
 from holdfast.lab.bench.live_profile import Profile
-from holdfast.lab.bench.live_server import Launch, Server, free_port
+from holdfast.lab.bench.live_server import Launch, Server, free_port, read_facts
 from holdfast.lab.bench.live_soak import Soak, run_soak
 from holdfast.lab.bench.live_starts import measure_starts
 from holdfast.lab.bench.live_state import StatePlan, measure_state
 from holdfast.lab.bench.live_steps import LoadProcess, Say, find_highest
 from holdfast.lab.bench.live_told import (
     CATCH_UP,
+    DURABLE,
     HIGHEST,
     P50,
     P99,
@@ -44,8 +46,9 @@ from holdfast.lab.bench.live_told import (
     show_refusals,
     summarise_met,
 )
+from holdfast.lab.bench.store import measure_store
 
-PARTS: Final = ("ready", "large", "latency", "rate", "snapshot", "soak")
+PARTS: Final = ("ready", "large", "latency", "rate", "store", "snapshot", "soak")
 DEFAULT_PARTS: Final = PARTS[:-1]
 _LARGE_ACCOUNTS: Final = 99_000
 # From here on the load's own process may be what limits, and the figure says so.
@@ -75,6 +78,7 @@ class LiveSettings:
     soak_s: float = 3_600.0
     sample_s: float = 5.0
     warm_s: float = 3.0
+    store_commits: int = 200
     state_mb: float = 100.0
     state_s: float = 60.0
     with_profile: bool = False
@@ -99,6 +103,7 @@ class LiveBench:
             "large": self._large,
             "latency": self._latency,
             "rate": self._rate,
+            "store": self._store,
             "snapshot": self._snapshot,
             "soak": self._soak,
         }
@@ -198,6 +203,17 @@ class LiveBench:
         if found.held is not None:
             self._note("rate", found.rate, found.held, 0.0)
         self._detail["rate_tried"] = [{"rate": rate, **_plain_window(window)} for rate, window in found.tried]
+
+    def _store(self) -> None:
+        figures = measure_store(self._data("store"), commits=self._settings.store_commits)
+        self._told.append(
+            Told(DURABLE, figures.ratio, read_facts(os.getpid()).peak_bytes, "peak of the bench's own process")
+        )
+        self._notes += [f"store: {line.strip()}" for line in figures.to_lines()]
+        self._detail["store"] = {
+            **figures._asdict(),
+            "taken": {name: one._asdict() for name, one in figures.taken.items()},
+        }
 
     def _snapshot(self) -> None:
         settings = self._settings

@@ -28,7 +28,7 @@ from holdfast.state.draft import Draft
 _STARTING_SHARE: Final = 0.15
 _CRASH_SHARE: Final = 0.35
 _SERVING_S: Final = (0.3, 2.0)
-_STARTING_S: Final = (0.3, 2.5)
+_STARTING_S: Final = (0.2, 1.5)
 _LOAD_READY_S: Final = 90.0
 _LOAD_ENDS_S: Final = 150.0
 _LEVEL_WITHIN_S: Final = 30.0

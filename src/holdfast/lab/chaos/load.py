@@ -223,14 +223,15 @@ class Load:
     # Before and beside the trading
 
     async def _open(self) -> None:
-        faucet = self._traders[0].exchange
-        for trader in self._traders:
-            if trader.name not in DEMO_NAMES:
-                await self._insist(lambda key=trader.key: faucet.deposit(key.public_key.hex(), _EXTRA_USDC))  # type: ignore[misc]
-            await self._insist(trader.open)
-        await self._insist(lambda: faucet.deposit(self._clasher.key.public_key.hex(), _EXTRA_USDC))
-        await self._insist(self._clasher.open)
+        await asyncio.gather(*(self._fund(trader.name, trader.key) for trader in self._traders))
+        await self._fund("clasher", self._clasher.key)
+        await asyncio.gather(*(self._insist(who.open) for who in (*self._traders, self._clasher)))
         await self._insist(self._read_marks)
+
+    async def _fund(self, name: str, key: SigningKey) -> None:
+        faucet = self._traders[0].exchange
+        if name not in DEMO_NAMES:
+            await self._insist(lambda: faucet.deposit(key.public_key.hex(), _EXTRA_USDC))
 
     async def _insist(self, what: Callable[[], Awaitable[object]]) -> None:
         """Do something, again and again while the exchange is down."""

@@ -167,6 +167,7 @@ def _play(exchange: Running, client: Client, scenario: Scenario, victims: tuple[
     heal_ms = _now_ms()
     exchange.heal()
     healed_s = time.monotonic()
+    _wait_above(exchange, stalled_height)
     amiss = exchange.wait_level(_BACK_WITHIN_S)
     if amiss:
         violations.append(f"not level within {_BACK_WITHIN_S:.0f} s: {amiss}")
@@ -220,6 +221,13 @@ def _watch_stall(exchange: Running, window_s: float, violations: list[str]) -> t
     if found != height:
         violations.append(f"blocks came without two thirds of the power: {height} became {found}")
     return height, unready_s
+
+
+def _wait_above(exchange: Running, height: int) -> None:
+    """Wait for a block above a height; one that does not come shows in what was committed afterwards."""
+    deadline_s = time.monotonic() + _BACK_WITHIN_S
+    while _height_of(exchange) <= height and time.monotonic() < deadline_s:
+        time.sleep(_POLL_S)
 
 
 def _height_of(exchange: Running) -> int:

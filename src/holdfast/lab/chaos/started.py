@@ -130,7 +130,7 @@ def run_everywhere(
     if data is None:
         data = make_data(work / "made", seed=seed)
     at_home = flips // 5
-    alone = (flips - at_home) // 2
+    alone = (flips - at_home) * 3 // 4
     rehearsed = rehearse(work / "rehearsed", [Stage("flips", _REHEARSED_HEIGHT, _REHEARSED_HEIGHT)])
     # Memory, where the machine lends it: thousands of copies are made.
     fast = Path("/dev/shm")  # noqa: S108 -- a name of our own below it

@@ -152,8 +152,11 @@ class ReferenceExchange:
         reprice(world)
         self._valuation = value(world)
         settlement.realise_daily(world, self._valuation)
+        held = margin.sort_positions(world)
         equities = {
-            account_id: margin.look(world, self._valuation, account_id, with_orders=False).equity
+            account_id: margin.look(
+                world, self._valuation, account_id, held.get(account_id, []), with_orders=False
+            ).equity
             for account_id in liquidation.list_accounts(world)
         }
         liquidation.enqueue(world, self._valuation)

@@ -27,9 +27,9 @@ def list_accounts(world: World) -> list[int]:
 
 def enqueue(world: World, valuation: Valuation | None) -> None:
     """Queue every account under maintenance, the worst first: its orders go, and it may not trade by itself."""
-    short = []
+    short, held = [], margin.sort_positions(world)
     for account_id in list_accounts(world):
-        account = margin.look(world, valuation, account_id, with_orders=False)
+        account = margin.look(world, valuation, account_id, held.get(account_id, []), with_orders=False)
         maintenance = margin.maintenance(world, valuation, account)
         if account.equity < maintenance:
             short.append((account.equity - maintenance, account_id, account.equity, maintenance))

@@ -1,5 +1,6 @@
 """What an account is worth and must hold, added up from its positions, coins and orders whenever it is asked."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from holdfast.lab.reference.refusals import RefusedError, refuse_if
@@ -10,6 +11,7 @@ from holdfast.primitives.reject import Code
 from holdfast.protocol.book.state import FLAG_QUOTE, Order, Side
 from holdfast.protocol.margin.state import DayStart
 from holdfast.protocol.oracle.state import Status
+from holdfast.protocol.portfolio.state import Position
 
 SCENARIOS: Final = 32
 _FLAT: Final = 13
@@ -35,6 +37,7 @@ _OPPOSED: Final = [
 # A stablecoin's own shocks: it slips when the market falls hard, and most in the tails.
 _USDT_SHOCKS: Final = [-20_000] * 3 + [-10_000] * 3 + [0] * 21 + [-100_000, -50_000, 0, 0, 0]
 
+Held = list[tuple[int, Position]]
 Vectors = dict[int, list[int]]  # by universe: one number a scenario
 
 
@@ -79,8 +82,16 @@ class Before(NamedTuple):
     cash_and_coins: int
 
 
-def look(world: World, valuation: Valuation | None, account_id: int, *, with_orders: bool = True) -> Account:
-    """Add up an account; without its orders where only maintenance is asked for."""
+def look(
+    world: World, valuation: Valuation | None, account_id: int, held: Held | None = None, *, with_orders: bool = True
+) -> Account:
+    """Add up an account; without its orders where only maintenance is asked for.
+
+    `held` are its positions, where the caller has sorted everybody's by account already.
+    """
+    if held is None:
+        held = [(key[1], position) for key, position in world.positions.items() if key[0] == account_id]
+    orders = [order for order in world.orders.values() if order.account_id == account_id] if with_orders else []
     stress: Vectors = {universe: [0] * SCENARIOS for universe in COINS}
     coins = 0
     for asset_id in COINS:
@@ -91,10 +102,10 @@ def look(world: World, valuation: Valuation | None, account_id: int, *, with_ord
     marks = unrealised = 0
     gross, futures = dict.fromkeys(COINS, 0), dict.fromkeys(COINS, 0)
     nets: dict[tuple[int, int, int], int] = {}
-    for (holder_id, instrument_id), position in world.positions.items():
-        if holder_id != account_id or valuation is None:
-            continue
-        line, lots = valuation.lines[instrument_id], position.lots
+    # Before the first price nobody holds or orders anything.
+    lines = {} if valuation is None else valuation.lines
+    for instrument_id, position in held:
+        line, lots = lines[instrument_id], position.lots
         marks += lots * line.value - (position.cost_atoms if line.is_future else 0)
         unrealised += lots * line.value - position.cost_atoms
         gross[line.underlying] += abs(lots)
@@ -112,21 +123,20 @@ def look(world: World, valuation: Valuation | None, account_id: int, *, with_ord
         marks,
         unrealised,
         stress,
-        _open_orders(world, valuation, account_id if with_orders else -1),
+        _open_orders(world, valuation, account_id, orders),
         {universe: Exposure(gross[universe], futures[universe], short[universe]) for universe in COINS},
-        sum(order.lots for order in world.orders.values() if order.account_id == account_id),
+        sum(order.lots for order in orders),
     )
 
 
-def _open_orders(world: World, valuation: Valuation | None, account_id: int) -> Vectors:
+def _open_orders(world: World, valuation: Valuation | None, account_id: int, orders: Sequence[Order]) -> Vectors:
     """Return what filling an account's orders at their limits would lose; protected quotes count up to their bound."""
     plain: Vectors = {universe: [0] * SCENARIOS for universe in COINS}
     quotes: Vectors = {universe: [0] * SCENARIOS for universe in COINS}
     quoted = dict.fromkeys(COINS, 0)
-    for order in world.orders.values():
-        if order.account_id != account_id or valuation is None:
-            continue
-        line = valuation.lines[order.instrument_id]
+    lines = {} if valuation is None else valuation.lines
+    for order in orders:
+        line = lines[order.instrument_id]
         sums = (quotes if order.flags & FLAG_QUOTE else plain)[line.underlying]
         quoted[line.underlying] += order.lots if order.flags & FLAG_QUOTE else 0
         for row, loss in enumerate(_order_losses(world, line, order)):
@@ -134,12 +144,19 @@ def _open_orders(world: World, valuation: Valuation | None, account_id: int) -> 
     for universe in COINS:
         protection = world.protections.get((account_id, universe))
         if protection is not None and protection.limit_lots < quoted[universe]:
-            scaled = [down(loss * protection.limit_lots, quoted[universe]) for loss in quotes[universe]]
-            quotes[universe] = scaled
+            quotes[universe] = [down(loss * protection.limit_lots, quoted[universe]) for loss in quotes[universe]]
     return {
         universe: [one + other for one, other in zip(plain[universe], quotes[universe], strict=True)]
         for universe in COINS
     }
+
+
+def sort_positions(world: World) -> dict[int, Held]:
+    """Return everybody's positions by account."""
+    found: dict[int, Held] = {}
+    for (account_id, instrument_id), position in world.positions.items():
+        found.setdefault(account_id, []).append((instrument_id, position))
+    return found
 
 
 def _order_losses(world: World, line: Line, order: Order) -> list[int]:

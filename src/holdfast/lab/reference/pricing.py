@@ -53,6 +53,48 @@ class Priced(NamedTuple):
     row: tuple[int, ...]
 
 
+class _Shocked:
+    """A series under one scenario, or under none: what all of its instruments share."""
+
+    def __init__(self, one: Inputs, grid: ScenarioGrid | None = None, number: int = 0) -> None:
+        spot, vol, rho_shift = (
+            (0, 0, 0) if grid is None else (grid.spot_ppm[number], grid.vol_ppm[number], grid.rho_shift_ppm[number])
+        )
+        open_part = one.forward_e8 * one.variable_ppm / 1e6 * (1 + spot / 1e6)
+        self.forward = one.fixed_e8 + open_part
+        factor = max(_VOL_FACTOR_MIN, 1 + vol / 1e6 * _vol_scale(one.remaining_ms))
+        self.theta = one.theta_e12 / 1e12 * factor**2
+        # The skew stays where eta (1 + |rho|) <= 2.
+        rho_max = max(0, min(2 * 10**12 // one.eta_ppm - 10**6, 999_999))
+        self.rho = max(-rho_max, min(rho_max, one.rho_ppm + rho_shift)) / 1e6
+        theta_safe = max(self.theta, 1e-14)
+        self.phi = one.eta_ppm / 1e6 / sqrt(theta_safe * (1 + theta_safe))
+        # Only the open part of the settlement average moves, and it moves less as it closes.
+        self.damping = (open_part / self.forward) ** 2 * _averaging(one.remaining_ms)
+
+    def moneyness(self, strike: int) -> float:
+        """Return the logarithm of strike over forward."""
+        return log(max(1, strike) / self.forward)
+
+    def variance(self, strike: int) -> float:
+        """Return the total variance of the settlement average, seen from a strike."""
+        wing = self.phi * self.moneyness(strike)
+        ssvi = self.theta / 2 * (1 + self.rho * wing + sqrt((wing + self.rho) ** 2 + 1 - self.rho**2))
+        return ssvi * self.damping
+
+    def price(self, strike: int, *, is_call: bool) -> float:
+        """Return the undiscounted Black-76 price, USD x 1e8 a coin."""
+        intrinsic = max(0.0, self.forward - strike if is_call else strike - self.forward)
+        variance = self.variance(strike)
+        if variance <= _VARIANCE_FLOOR:
+            return intrinsic
+        deviation, size = sqrt(variance), abs(self.moneyness(strike))
+        # The side out of the money, over the smaller of forward and strike; parity adds the intrinsic value.
+        near = _normal(deviation / 2 - size / deviation)
+        far = exp(min(700.0, size)) * _normal(-deviation / 2 - size / deviation)
+        return max(0.0, near - far) * min(self.forward, strike) + intrinsic
+
+
 def price_all(inputs: Sequence[Inputs], grids: Sequence[ScenarioGrid]) -> list[Priced]:
     """Return the kernel's prices, each of which the formulas have confirmed."""
     if not inputs:
@@ -71,21 +113,26 @@ def price_all(inputs: Sequence[Inputs], grids: Sequence[ScenarioGrid]) -> list[P
     rows = kernel.compute_rows(slices, options, shocks, marks.mark_e8).tolist()
     fields = zip(*(column.tolist() for column in marks), strict=True)
     priced = [Priced(Mark(*mark), tuple(row)) for mark, row in zip(fields, rows, strict=True)]
+    shocked: dict[Sequence[object], list[_Shocked]] = {}
     for one, both in zip(inputs, priced, strict=True):
-        _confirm(one, grids[one.grid], both)
+        # Instruments of one series have all but their last three fields in common.
+        series = one[1:-3]
+        if series not in shocked:
+            shocked[series] = [_Shocked(one, grids[one.grid], number) for number in range(SCENARIOS)]
+        _confirm(one, grids[one.grid], both, shocked[series])
     return priced
 
 
-def _confirm(one: Inputs, grid: ScenarioGrid, priced: Priced) -> None:
+def _confirm(one: Inputs, grid: ScenarioGrid, priced: Priced, shocked: Sequence[_Shocked]) -> None:
     """Hold the kernel's integers against the formulas."""
     names = ("mark", "volatility", "delta", "gamma", "vega", "theta")
     exact = _mark_and_greeks(one)
     ours = (priced.mark.mark_e8, priced.mark.iv_ppm, priced.mark.delta_ppm, priced.mark.gamma_e12)
     for name, mine, kernels in zip(names, exact, (*ours, priced.mark.vega_e8, priced.mark.theta_e8), strict=True):
         _hold(one, name, kernels, mine)
-    for number, kernels in enumerate(priced.row):
-        shocked = _Scenario(one, grid, number).price()
-        mine = (shocked - priced.mark.mark_e8) * one.lot_e8 / 1e10 * grid.dampen_ppm[number] / 1e6
+    for number, (kernels, surface) in enumerate(zip(priced.row, shocked, strict=True)):
+        price = surface.price(one.strike_e8, is_call=one.is_call)
+        mine = (price - priced.mark.mark_e8) * one.lot_e8 / 1e10 * grid.dampen_ppm[number] / 1e6
         _hold(one, f"scenario {number}", kernels, mine)
 
 
@@ -95,54 +142,18 @@ def _hold(one: Inputs, name: str, kernels: int, mine: float) -> None:
         raise PricingError(f"instrument {one.instrument_id}, {name}: the kernel has {kernels}, the formula {mine}")
 
 
-class _Scenario:
-    """An instrument's slice under one scenario, or under none."""
-
-    def __init__(self, one: Inputs, grid: ScenarioGrid | None = None, number: int = 0) -> None:
-        spot, vol, rho_shift = (
-            (0, 0, 0) if grid is None else (grid.spot_ppm[number], grid.vol_ppm[number], grid.rho_shift_ppm[number])
-        )
-        open_part = one.forward_e8 * one.variable_ppm / 1e6 * (1 + spot / 1e6)
-        self.forward = one.fixed_e8 + open_part
-        self.strike = float(one.strike_e8)
-        self.is_call = one.is_call
-        factor = max(_VOL_FACTOR_MIN, 1 + vol / 1e6 * _vol_scale(one.remaining_ms))
-        theta = one.theta_e12 / 1e12 * factor**2
-        # The skew stays where eta (1 + |rho|) <= 2.
-        rho_max = max(0, min(2 * 10**12 // one.eta_ppm - 10**6, 999_999))
-        rho = max(-rho_max, min(rho_max, one.rho_ppm + rho_shift)) / 1e6
-        theta_safe = max(theta, 1e-14)
-        phi = one.eta_ppm / 1e6 / sqrt(theta_safe * (1 + theta_safe))
-        self.moneyness = log(max(1.0, self.strike) / self.forward)
-        wing = phi * self.moneyness
-        ssvi = theta / 2 * (1 + rho * wing + sqrt((wing + rho) ** 2 + 1 - rho**2))
-        # Only the open part of the settlement average moves, and it moves less as it closes.
-        self.variance = ssvi * (open_part / self.forward) ** 2 * _averaging(one.remaining_ms)
-
-    def price(self) -> float:
-        """Return the undiscounted Black-76 price, USD x 1e8 a coin."""
-        intrinsic = max(0.0, self.forward - self.strike if self.is_call else self.strike - self.forward)
-        if self.variance <= _VARIANCE_FLOOR:
-            return intrinsic
-        deviation = sqrt(self.variance)
-        distance = abs(self.moneyness) / deviation
-        # The side out of the money, over the smaller of forward and strike; parity adds the intrinsic value.
-        near = _normal(deviation / 2 - distance)
-        far = exp(min(700.0, abs(self.moneyness))) * _normal(-deviation / 2 - distance)
-        return max(0.0, near - far) * min(self.forward, self.strike) + intrinsic
-
-
 def _mark_and_greeks(one: Inputs) -> tuple[float, float, float, float, float, float]:
     """Return price, volatility (ppm), delta (ppm), gamma (x 1e12), vega and theta (USD x 1e8)."""
-    flat = _Scenario(one)
+    flat = _Shocked(one)
+    variance = flat.variance(one.strike_e8)
     share = one.variable_ppm / 1e6
     years = max(1, one.remaining_ms) / _YEAR_MS
-    is_live = flat.variance > _VARIANCE_FLOOR
-    deviation = sqrt(max(flat.variance, _VARIANCE_FLOOR))
-    d1 = deviation / 2 - max(-38.0, min(38.0, flat.moneyness / deviation))
+    is_live = variance > _VARIANCE_FLOOR
+    deviation = sqrt(max(variance, _VARIANCE_FLOOR))
+    d1 = deviation / 2 - max(-38.0, min(38.0, flat.moneyness(one.strike_e8) / deviation))
     density = exp(max(-d1 * d1 / 2, -600.0)) / sqrt(2 * pi) if is_live else 0.0
     return (
-        flat.price(),
+        flat.price(one.strike_e8, is_call=one.is_call),
         deviation / sqrt(years) * 1e6 if is_live else 0.0,
         (_normal(d1) if one.is_call else -_normal(-d1)) * share * 1e6,
         density / (flat.forward * deviation) * share**2 * 1e20,
