@@ -4,6 +4,7 @@ import asyncio
 import random
 import sqlite3
 from pathlib import Path
+from typing import cast
 
 from holdfast.gateway.follow import Follower, fetch_commit
 from holdfast.gateway.history import History
@@ -17,7 +18,7 @@ from holdfast.protocol.trading.messages import (
     Quote,
     SetProtection,
 )
-from tests.support.gateway import SoloBackend, future_of, mark_ticks, open_market, served
+from tests.support.gateway import SoloBackend, future_of, mark_ticks, open_market, served, until
 
 
 def trade_a_while(backend: SoloBackend, blocks: int, seed: int) -> None:
@@ -185,6 +186,21 @@ def test_index__the_file__is_whole_after_a_hard_end(tmp_path: Path) -> None:
     assert again.execute("SELECT max(height) FROM blocks").fetchone() == (2,)
     again.close()
     history.close()
+
+
+def test_index__validators_come_up_later__is_built_before_it_is_said_to_be() -> None:
+    async def run() -> None:
+        backend = open_market(blocks=5)
+        backend.is_starting = True
+        async with served(backend, waits=False) as here:
+            await asyncio.sleep(0.1)
+            ready = await here.client.page("/ready")
+            assert "the index is being built from the blocks" in cast("list[str]", ready["reasons"])
+            backend.is_starting = False
+            await until(lambda: here.gateway.history.height == 5)
+            await until(lambda: here.gateway.height == 5)
+
+    asyncio.run(run())
 
 
 def test_follower__queue_full__fetches_what_it_dropped() -> None:

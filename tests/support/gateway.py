@@ -59,6 +59,7 @@ class SoloBackend:
         self.block_interval_ms = 50
         self.is_down = False
         self.is_full = False
+        self.is_starting = False
         self.pool: list[bytes] = []
         self.blocks: dict[int, Kept] = {}
         self.outcomes: dict[int, Came] = {}
@@ -96,9 +97,10 @@ class SoloBackend:
         self._callbacks.append(callback)
 
     def statuses(self) -> list[ValidatorStatus]:
-        state = "down" if self.is_down else "running"
+        state = "down" if self.is_down else "starting" if self.is_starting else "running"
+        height = 0 if self.is_starting else self.solo.height
         return [
-            ValidatorStatus(index, f"validator-{index}", key.public_key, 10, state, self.solo.height, ZERO, 0)
+            ValidatorStatus(index, f"validator-{index}", key.public_key, 10, state, height, ZERO, 0)
             for index, key in enumerate(self.solo.validator_keys)
         ]
 
@@ -198,6 +200,11 @@ class Client:
             answer: JsonObject = msgspec.json.decode(await response.read())
             return answer
 
+    async def page(self, path: str) -> JsonObject:
+        async with self.session.get(self.url + path) as response:
+            answer: JsonObject = msgspec.json.decode(await response.read())
+            return answer
+
     async def call(self, method: str, **params: object) -> object:
         answer = await self.envelope(method, **params)
         assert "error" not in answer, answer["error"]
@@ -248,14 +255,15 @@ def open_market(accounts: int = 4, blocks: int = 2, **options: object) -> SoloBa
 
 @asynccontextmanager
 async def served(
-    backend: SoloBackend, *, index: Path | None = None, dev: DevControls | None = None
+    backend: SoloBackend, *, index: Path | None = None, dev: DevControls | None = None, waits: bool = True
 ) -> AsyncIterator[Served]:
     """Serve a backend on a free port."""
     gateway = await serve(backend, "127.0.0.1", 0, index=index, dev=dev, genesis=backend.solo.genesis)
     try:
         async with aiohttp.ClientSession() as session:
             here = Served(backend, gateway, Client(session, gateway.port))
-            await until(lambda: gateway.height >= backend.solo.height)
+            if waits:
+                await until(lambda: gateway.height >= backend.solo.height)
             yield here
     finally:
         await gateway.close()

@@ -101,6 +101,9 @@ class Follower:
 
     def _begin(self) -> None:
         if not self.is_caught_up:
+            # Before a validator is up, nobody can tell how far the chain is.
+            while not self.told_height and not self._top() and not self._is_closing:
+                time.sleep(_LOOK_EARLY_S)
             self._check_chain()
             self._fetch_missing(tells=False)
             self.is_caught_up = True
@@ -163,9 +166,9 @@ class Follower:
             known = self._history.app_hash_at(height)
             try:
                 outcome = self._backend.outcome_at(height)
-                top = max(status.height for status in self._backend.statuses())
             except NoValidatorError:
-                outcome, top = None, 0
+                outcome = None
+            top = self._top()
             if outcome is None and top <= height:
                 # Nobody has come up this far yet.
                 if self._wait():
@@ -203,7 +206,7 @@ class Follower:
             return
 
     def _fetch(self, below_height: int) -> list[Commit]:
-        top = below_height - 1 if below_height else max(status.height for status in self._backend.statuses())
+        top = below_height - 1 if below_height else self._top()
         first = self._history.height + 1
         if first > top:
             return []
@@ -219,6 +222,9 @@ class Follower:
                 break
             commits.append(commit)
         return commits
+
+    def _top(self) -> int:
+        return max((status.height for status in self._backend.statuses()), default=0)
 
     def _is_kept(self, height: int) -> bool:
         return fetch_commit(self._backend, height) is not None

@@ -135,6 +135,7 @@ class Rows(NamedTuple):
     """All that one block adds to the index."""
 
     commit: Commit
+    decoded: list[Decoded]
     txs: list[TxRow]
     trades: list[TradeRow]
     orders: dict[int, OrderRow]  # by id, those that the block has changed
@@ -212,14 +213,14 @@ class Builder:
         self._commit = commit
         self._known = orders
         self._sequences = sequences
-        self.rows = Rows(commit, [], [], {}, {}, {})
+        self.rows = Rows(commit, list_decoded(commit), [], [], {}, {}, {})
 
     def build(self) -> Rows:
         """Go through the block: listings, commands, then its own phases."""
         commit = self._commit
         for event in commit.events:
             self._note_instrument(event)
-        for decoded in list_decoded(commit):
+        for decoded in self.rows.decoded:
             self._take_command(decoded)
         for event in commit.events:
             self._take_event(event, "", None, is_liquidation=True)

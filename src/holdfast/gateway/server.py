@@ -234,12 +234,16 @@ async def serve(
 
     def deliver(written: Sequence[Written]) -> None:
         for one in written:
-            instruments.note(one.rows.instruments.values())
-            stats.note(one.rows.trades)
-            metrics.written(one)
+            rows = one.rows
+            instruments.note(rows.instruments.values())
+            stats.note(rows.trades)
+            for row in rows.instruments.values():
+                if row.retired_height:
+                    stats.forget(row.instrument_id)
             submitter.written(one)
+            metrics.written(one)
             hub.written(one)
-            api.height = one.rows.commit.height
+            api.height = rows.commit.height
 
     def caught_up() -> None:
         instruments.note(history.list_instruments())

@@ -52,6 +52,11 @@ class Stats:
             here.lots += trade.lots
             here.turnover_ticks += trade.lots * price
 
+    def forget(self, instrument_id: int) -> None:
+        """Drop an instrument that is no more."""
+        self._minutes.pop(instrument_id, None)
+        self.last.pop(instrument_id, None)
+
     def day(self, instrument_id: int, now_ms: int) -> DayStats:
         """Return an instrument's last 24 hours."""
         minutes = self._minutes.get(instrument_id)

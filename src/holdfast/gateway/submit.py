@@ -17,7 +17,7 @@ from holdfast.gateway.history import History, Written
 from holdfast.gateway.instruments import Instruments
 from holdfast.gateway.metrics import Metrics
 from holdfast.gateway.orders import show_order, show_own_trade
-from holdfast.gateway.rows import TxRow, decode_tx, list_decoded, show_event
+from holdfast.gateway.rows import TradeRow, TxRow, decode_tx, list_decoded, show_event
 from holdfast.node.embedded import NoValidatorError
 from holdfast.primitives.reject import Code
 from holdfast.protocol.limits import TX_BYTES_MAX
@@ -67,13 +67,15 @@ class Submitter:
         """Wake who waits for what a block holds."""
         rows = written.rows
         commit = rows.commit
-        wanted = self._waiting.keys() | self._accepted.keys() if self._waiting or self._accepted else set()
-        if wanted and rows.txs:
-            for decoded in list_decoded(commit):
+        trades_by_tx: dict[str, list[TradeRow]] = {}
+        for row in rows.trades:
+            trades_by_tx.setdefault(row.tx_hash, []).append(row)
+        if self._waiting or self._accepted:
+            for decoded in rows.decoded:
                 self._accepted.pop(decoded.tx_hash, None)
                 waiter = self._waiting.get(decoded.tx_hash)
                 if waiter is not None and not waiter.future.done():
-                    trades = [row for row in rows.trades if row.tx_hash == decoded.tx_hash.hex()]
+                    trades = trades_by_tx.get(decoded.tx_hash.hex(), [])
                     ended = Ended(commit.height, commit.time_ms, commit.app_hash, decoded, trades, rows.orders)
                     waiter.future.set_result(ended)
         for height, reached in self._heights:

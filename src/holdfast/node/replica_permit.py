@@ -7,8 +7,8 @@ certificates and the votes that peers repeat to it show whether its disk is olde
 
 A disk that holds no settled height belongs to a chain that has not begun, or it was lost, or it was restored from a
 backup (which removes the file); then earlier signatures of this key may be about, and signing again could be
-equivocation. Nobody past genesis, or a chain that it decides alone: it signs from the next height. Otherwise it leaves out
-the height in progress and the two above it, and signs from the next. The answer is made durable.
+equivocation. Nobody past genesis, or a chain that it decides alone: it signs from the next height. Otherwise it leaves
+out the height in progress and the two above it, and signs from the next. The answer is made durable.
 
 Level means: above every height that a third of power announces, and above what any peer announces that has kept its
 word. Why both: one liar can neither silence a validator for ever nor make it sign too early, and one straggler among

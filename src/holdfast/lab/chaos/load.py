@@ -225,7 +225,8 @@ class Load:
     async def _open(self) -> None:
         await asyncio.gather(*(self._fund(trader.name, trader.key) for trader in self._traders))
         await self._fund("clasher", self._clasher.key)
-        await asyncio.gather(*(self._insist(who.open) for who in (*self._traders, self._clasher)))
+        await self._insist(self._clasher.open)
+        await asyncio.gather(*(self._insist(who.open) for who in self._traders))
         await self._insist(self._read_marks)
 
     async def _fund(self, name: str, key: SigningKey) -> None:
