@@ -19,6 +19,8 @@ const TIER_LEVELS: u32 = 4;
 const CELL_BYTES: usize = 33;
 const ENTRY_BYTES: usize = 64;
 const DEPTH_MAX: u32 = 20;
+/// A batch of so many changes is hashed while the interpreter is left to others; below, handing it over costs more.
+const APART_MIN: usize = 4_096;
 
 /// What a subtree holds, and its hash.
 #[derive(Clone, Copy)]
@@ -98,13 +100,31 @@ struct Change {
     value: Option<Hash>,
 }
 
-fn read_changes(changes: &Bound<'_, PyAny>) -> PyResult<Vec<Change>> {
-    let mut read = Vec::new();
-    for change in changes.try_iter()? {
-        let (key, value): (Bound<'_, PyBytes>, Option<Bound<'_, PyBytes>>) = change?.extract()?;
-        read.push(Change { path: sha256(&[key.as_bytes()]), value: value.map(|value| sha256(&[value.as_bytes()])) });
+/// Do work that needs no interpreter, without it where the work is large.
+fn apart<T: Send>(py: Python<'_>, size: usize, work: impl FnOnce() -> T + Send) -> T {
+    if size < APART_MIN {
+        work()
+    } else {
+        py.detach(work)
     }
-    read.sort_unstable_by_key(|change| change.path);
+}
+
+fn read_changes(py: Python<'_>, changes: &Bound<'_, PyAny>) -> PyResult<Vec<Change>> {
+    let mut rows: Vec<(Bound<'_, PyBytes>, Option<Bound<'_, PyBytes>>)> = Vec::new();
+    for change in changes.try_iter()? {
+        rows.push(change?.extract()?);
+    }
+    // The rows keep their bytes alive, and nobody changes bytes.
+    let bytes: Vec<(&[u8], Option<&[u8]>)> =
+        rows.iter().map(|(key, value)| (key.as_bytes(), value.as_ref().map(|value| value.as_bytes()))).collect();
+    let read = apart(py, bytes.len(), || {
+        let mut read: Vec<Change> = bytes
+            .iter()
+            .map(|(key, value)| Change { path: sha256(&[key]), value: value.map(|value| sha256(&[value])) })
+            .collect();
+        read.sort_unstable_by_key(|change| change.path);
+        read
+    });
     if read.windows(2).any(|pair| pair[0].path == pair[1].path) {
         return Err(PyValueError::new_err("a key changes once in a batch"));
     }
@@ -172,12 +192,45 @@ impl<'py> Cache<'_, 'py> {
     }
 }
 
+/// One bucket under the changes that fall into it.
+struct BucketPlan {
+    index: usize,
+    entries: Vec<u8>,
+    grown: isize,
+    cell: Cell,
+}
+
+/// Plan every bucket that a batch of sorted changes touches, in order.
+fn plan_buckets(py: Python<'_>, cache: &Cache<'_, '_>, changes: &[Change]) -> PyResult<Vec<BucketPlan>> {
+    let depth = cache.depth;
+    let mut touched = Vec::new();
+    let mut rest = changes;
+    while let Some(first) = rest.first() {
+        let index = path_bits(&first.path, 0, depth);
+        let count = rest.partition_point(|change| path_bits(&change.path, 0, depth) == index);
+        let (here, later) = rest.split_at(count);
+        rest = later;
+        touched.push((index, here, cache.bucket(index)?));
+    }
+    let bytes: Vec<(usize, &[Change], &[u8])> =
+        touched.iter().map(|(index, here, old)| (*index, *here, old.as_bytes())).collect();
+    Ok(apart(py, changes.len(), || {
+        let plan = |(index, here, old): &(usize, &[Change], &[u8])| {
+            let (entries, grown) = merge_bucket(old, here);
+            let cell = bucket_cell(&entries, depth);
+            BucketPlan { index: *index, entries, grown, cell }
+        };
+        bytes.iter().map(plan).collect()
+    }))
+}
+
 type Rewritten = Vec<(usize, Py<PyBytes>)>;
 
 /// What a batch of changes would rewrite.
 struct Plan<'a, 'py> {
     py: Python<'py>,
     cache: Cache<'a, 'py>,
+    planned: std::vec::IntoIter<BucketPlan>,
     pages: Rewritten,
     buckets: Rewritten,
     grown: isize,
@@ -213,11 +266,11 @@ impl Plan<'_, '_> {
         if level < self.cache.depth {
             return self.rewrite_page(level, index, changes);
         }
-        let old = self.cache.bucket(index)?;
-        let (merged, grown) = merge_bucket(old.as_bytes(), changes);
-        self.grown += grown;
-        self.buckets.push((index, PyBytes::new(self.py, &merged).unbind()));
-        Ok(bucket_cell(&merged, level))
+        let planned = self.planned.next().filter(|planned| planned.index == index);
+        let bucket = planned.ok_or_else(|| PyValueError::new_err("every touched bucket is planned, in order"))?;
+        self.grown += bucket.grown;
+        self.buckets.push((index, PyBytes::new(self.py, &bucket.entries).unbind()));
+        Ok(bucket.cell)
     }
 }
 
@@ -274,12 +327,13 @@ fn tree_plan(
     changes: &Bound<'_, PyAny>,
 ) -> PyResult<Planned> {
     check_depth(depth)?;
-    let changes = read_changes(changes)?;
+    let changes = read_changes(py, changes)?;
     if changes.is_empty() {
         return Ok((PyBytes::new(py, root).unbind(), 0, Vec::new(), Vec::new()));
     }
     let cache = Cache { pages, buckets, depth };
-    let mut plan = Plan { py, cache, pages: Vec::new(), buckets: Vec::new(), grown: 0 };
+    let planned = plan_buckets(py, &cache, &changes)?.into_iter();
+    let mut plan = Plan { py, cache, planned, pages: Vec::new(), buckets: Vec::new(), grown: 0 };
     let new_root = plan.rewrite_page(0, 0, &changes)?;
     Ok((PyBytes::new(py, &new_root.hash()).unbind(), plan.grown, plan.pages, plan.buckets))
 }

@@ -116,7 +116,7 @@ def test_connections__too_many__are_closed_at_once(monkeypatch: pytest.MonkeyPat
                 except aiohttp.ClientError:
                     return False
 
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not await works():  # noqa: ASYNC110 -- the server notices in its own time
                     await asyncio.sleep(0.01)
 
@@ -245,7 +245,7 @@ def test_index__fails_for_a_while__is_told_and_follows_again() -> None:
 
             here.gateway.history.write = fail  # type: ignore[method-assign]
             await asyncio.to_thread(backend.step)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while True:
                     async with here.client.session.get(here.client.url + "/ready") as response:
                         reasons = (await response.json())["reasons"]

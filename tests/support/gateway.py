@@ -227,7 +227,7 @@ class Client:
         return error
 
 
-async def until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(seconds):
         while not is_so():  # noqa: ASYNC110 -- what is waited for happens in other threads

@@ -3,6 +3,8 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
@@ -64,7 +66,8 @@ def verify_chain(
         reference_blocks=reference_blocks,
     )
     try:
-        report = audit_chain(settings, _lines())
+        with _watch() as on_progress:
+            report = audit_chain(settings, on_progress)
     except AuditInputError as error:
         typer.echo(f"holdfast verify-chain: {error}", err=True)
         sys.stderr.flush()
@@ -76,8 +79,27 @@ def verify_chain(
 verify_chain.__doc__ = _HELP
 
 
+@contextmanager
+def _watch() -> Iterator[OnProgress]:
+    """Give a function that shows how far an audit is: a bar on a terminal, a plain line now and then elsewhere."""
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("verify-chain", total=None)
+
+        def show(progress: AuditProgress) -> None:
+            description = f"verify-chain, second engine {progress.reference_blocks:,}"
+            bar.update(task, total=progress.last, completed=progress.height, description=description)
+
+        yield show
+
+
 def _lines() -> OnProgress:
-    """Return what writes a plain line on standard error every few seconds."""
     last = time.monotonic()
 
     def show(progress: AuditProgress) -> None:
