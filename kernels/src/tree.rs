@@ -116,7 +116,7 @@ fn read_changes(py: Python<'_>, changes: &Bound<'_, PyAny>) -> PyResult<Vec<Chan
     }
     // The rows keep their bytes alive, and nobody changes bytes.
     let bytes: Vec<(&[u8], Option<&[u8]>)> =
-        rows.iter().map(|(key, value)| (key.as_bytes(), value.as_ref().map(|value| value.as_bytes()))).collect();
+        rows.iter().map(|(key, value)| (key.as_bytes(), value.as_ref().map(PyBytesMethods::as_bytes))).collect();
     let read = apart(py, bytes.len(), || {
         let mut read: Vec<Change> = bytes
             .iter()

@@ -100,7 +100,7 @@ class SoloBackend:
         state = "down" if self.is_down else "starting" if self.is_starting else "running"
         height = 0 if self.is_starting else self.solo.height
         return [
-            ValidatorStatus(index, f"validator-{index}", key.public_key, 10, state, height, ZERO, 0)
+            ValidatorStatus(index, f"validator-{index}", key.public_key, 10, state, height, ZERO, 0, 0, 0)
             for index, key in enumerate(self.solo.validator_keys)
         ]
 

@@ -130,7 +130,7 @@ def fault(
     _fault(spec, None, url, as_json)
 
 
-@dev.command()
+@dev.command(context_settings={"ignore_unknown_options": True})
 def price(
     asset: Annotated[str, typer.Argument(help="BTC, ETH, USDC or USDT.")],
     move: Annotated[str, typer.Argument(help="A price such as 90000, or a change such as -20%.")],
@@ -140,7 +140,7 @@ def price(
 ) -> None:
     """Move the price of an asset on all venues; `dev heal` takes it back.
 
-    Example: holdfast dev price BTC -- -20%
+    Example: holdfast dev price BTC -20%
     """
     change = re.fullmatch(r"([+-]?[0-9]{1,6}(\.[0-9]{1,6})?)%", move)
     if change is None and not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,8})?", move):

@@ -106,11 +106,8 @@ class Metrics:
             self.validator_halted.labels(name).set(status.status.startswith("halted"))
             self.validator_height.labels(name).set(status.height)
             self.validator_restarts.labels(name).set(max(0, status.restarts))
-            # Not every backend tells these.
-            for gauge, field in ((self.round, "round"), (self.mempool, "mempool_size")):
-                value = getattr(status, field, None)
-                if isinstance(value, int):
-                    gauge.labels(name).set(value)
+            self.round.labels(name).set(status.round)
+            self.mempool.labels(name).set(status.mempool_size)
         self._read_oracle()
         self._read_process()
         if self.folder is not None:

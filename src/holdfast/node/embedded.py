@@ -51,6 +51,8 @@ class ValidatorStatus:
     height: int
     app_hash: bytes
     restarts: int
+    round: int
+    mempool_size: int
 
 
 class Cluster:
@@ -210,6 +212,8 @@ class Cluster:
             validator.height,
             b"" if replica is None else replica.app_hash,
             validator.restarts,
+            0 if replica is None else max(0, replica.round),
+            0 if replica is None else replica.mempool_size,
         )
 
     def _committed(self, _index: int, event: CommitEvent) -> None:

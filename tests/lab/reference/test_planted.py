@@ -282,10 +282,15 @@ SLIPS: dict[str, tuple[Plant, Scenario, str, dict[str, Any]]] = {
 }
 
 
+# Scenarios that have been seen to agree without a slip.
+AGREED: set[tuple[Scenario, str]] = set()
+
+
 @pytest.mark.parametrize("name", SLIPS)
 def test_slip__planted_in_the_product__is_named_by_its_first_row(name: str) -> None:
     plant, scenario, table, market = SLIPS[name]
-    assert found(lambda _: None, scenario, market) is None, "without the slip the engines agree"
+    assert (scenario, str(market)) in AGREED or found(lambda _: None, scenario, market) is None, "no slip, none found"
+    AGREED.add((scenario, str(market)))
     difference = found(plant, scenario, market)
     assert difference is not None, "the slip is found"
     assert difference.table == table, difference
