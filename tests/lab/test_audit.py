@@ -228,6 +228,15 @@ def test_directory__that_was_pruned__is_refused(chain: Path) -> None:
         run(chain)
 
 
+def test_directory__of_which_one_log_is_damaged__is_audited_by_another_and_says_so(chain: Path) -> None:
+    shutil.copytree(chain / "validator-0", chain / "validator-3")
+    spoil(chain, 9, 0)
+    report = run(chain, with_reference=False)
+    assert report.is_same
+    assert report.validator == 3
+    assert "validator-0" in report.note
+
+
 def test_directory__of_many_segments__is_read_through_all(chain: Path) -> None:
     rewrite(chain, segment_blocks=4)
     assert run(chain, with_reference=False).is_same

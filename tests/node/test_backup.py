@@ -252,7 +252,8 @@ def test_backup__of_a_store_that_is_written_to__is_consistent(tmp_path: Path) ->
             (copied,) = backup(home.root, tmp_path / f"out-{number}", [0], ignore)
             store = tmp_path / f"out-{number}" / "validator-0" / "store"
             log = SignLog(FileDisk(store))
-            assert max(log._earlier, default=0) >= copied.height
+            # Between two segments, all that was signed is committed and forgotten.
+            assert not log._earlier or max(log._earlier) >= copied.height
             heights.append(copied.height)
     finally:
         writer.is_over.set()

@@ -16,7 +16,7 @@ from holdfast.node.wal import SignLog
 from tests.support.exchange_network import ExchangeNetwork
 
 VICTIM = 1
-EMPTY, HEAVY = 0, 10
+EMPTY, HEAVY = 0, 6
 Network = ExchangeNetwork
 
 
@@ -54,8 +54,9 @@ def test_disk_fails_at_every_operation__restart__is_level_again_and_has_every_or
     network = Network(snapshot_every=3, keep_blocks=5)
     network.run_to(4)
     reasons: Counter[str] = Counter()
-    # A block and its votes are some twenty operations; every third of them is a block with a snapshot.
-    for operations in range(0, 48, 1 if error is None else 5):
+    # Three heights are some thirty operations, and one of them has a snapshot.
+    every = 5 if error is not None else 1 if load == HEAVY else 3
+    for operations in range(0, 36, every):
         network.order(0, load)
         reasons[fail_and_return(network, operations, error).partition(":")[2]] += 1
         network.run_to(network.top() + 2)
@@ -87,7 +88,7 @@ def test_all_fail_at_once__again_and_again__the_chain_goes_on() -> None:
     network = Network(snapshot_every=3, keep_blocks=5)
     network.run_to(4)
     random = derive_random(1, "all")
-    for _ in range(25):
+    for _ in range(12):
         top = network.top()
         network.order(0, 5)
         for index in range(4):
@@ -105,7 +106,7 @@ def test_all_fail_at_once__again_and_again__the_chain_goes_on() -> None:
 def test_power_fails_at_every_operation_of_a_restore__comes_back_without_signing_twice() -> None:
     network = Network(snapshot_every=3)
     network.run_to(8)
-    for operations in range(24):
+    for operations in range(16):
         network.world.crash(VICTIM)
         network.world.wipe(VICTIM)
         network.state_sync.add(VICTIM)
@@ -216,7 +217,7 @@ def test_flipped_bits__of_a_replica_that_starts_again__are_repaired_and_the_root
     network = grown()
     random = derive_random(2, "flips")
     resynced = 0
-    for _ in range(30):
+    for _ in range(20):
         network.world.crash(VICTIM)
         disk = network.disk(VICTIM)
         name = random.choice([name for name in disk.names() if disk.size(name)])

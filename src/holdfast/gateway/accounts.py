@@ -4,8 +4,9 @@ from bisect import bisect_left
 from itertools import islice
 
 from holdfast.gateway.instruments import Instruments
-from holdfast.gateway.numbers import E12, amount_of, ratio, usd, usdc, whole
+from holdfast.gateway.numbers import E12, amount_of, quotient, usd, usdc, whole
 from holdfast.gateway.objects import QUOTE_CURRENCY, Shown, kind_of
+from holdfast.primitives.units import E8, PPM, USDC_ATOMS
 from holdfast.protocol.accounts.messages import Scope
 from holdfast.protocol.accounts.state import ACCOUNTS, SESSIONS, Account
 from holdfast.protocol.book import handlers as book
@@ -25,6 +26,7 @@ from holdfast.protocol.surface.state import MARKS, RISK_ARRAY
 from holdfast.state.draft import Draft
 
 _NO_KEY = bytes(32)
+_GAMMA_DECIMALS = 12
 
 
 def show_account(draft: Draft, account_id: int, account: Account) -> Shown:
@@ -146,7 +148,8 @@ def _show_position(draft: Draft, known: Instruments, account_id: int, instrument
     array = draft[RISK_ARRAY].get(0)
     line = None if array is None else array.lines.get(instrument_id)
     feed = draft[FEEDS].get(instrument.underlying)
-    lots, size = position.lots, amount_of(position.lots, instrument)
+    lots = position.lots
+    size_e8 = lots * instrument.lot_e8
     value_atoms = 0 if line is None else line.value_atoms * lots
     floating_atoms = value_atoms - position.cost_atoms
     worst_atoms = 0 if line is None else max(0, -int((line.row * lots).min()))
@@ -155,9 +158,9 @@ def _show_position(draft: Draft, known: Instruments, account_id: int, instrument
         "instrument_id": instrument_id,
         "kind": kind_of(instrument),
         "direction": "buy" if lots > 0 else "sell",
-        "size": size,
+        "size": amount_of(lots, instrument),
         "lots": lots,
-        "average_price": usdc(position.cost_atoms) / size,
+        "average_price": quotient(position.cost_atoms * E8, size_e8 * USDC_ATOMS),
         "cost_atoms": position.cost_atoms,
         "mark_price": None if mark is None else usd(mark.mark_e8),
         "value_atoms": value_atoms,
@@ -173,9 +176,9 @@ def _show_position(draft: Draft, known: Instruments, account_id: int, instrument
     if mark is not None:
         is_future = instrument.kind == Kind.FUTURE
         shown |= {
-            "delta": ratio(mark.delta_ppm) * size,
-            "gamma": 0.0 if is_future else mark.gamma_e12 / E12 * size,
-            "vega": usd(mark.vega_e8) * size,
-            "theta": usd(mark.theta_e8) * size,
+            "delta": quotient(mark.delta_ppm * size_e8, PPM * E8),
+            "gamma": 0.0 if is_future else quotient(mark.gamma_e12 * size_e8, E12 * E8, _GAMMA_DECIMALS),
+            "vega": quotient(mark.vega_e8 * size_e8, E8 * E8),
+            "theta": quotient(mark.theta_e8 * size_e8, E8 * E8),
         }
     return shown

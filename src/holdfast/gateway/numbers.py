@@ -4,6 +4,8 @@ from holdfast.primitives.units import E8, PPM, USDC_ATOMS
 from holdfast.protocol.instruments.state import Instrument
 from holdfast.protocol.ledger.state import ASSET_ATOMS
 
+# What is divided for people, such as an average price, has a cent's ten thousandth at most.
+PRICE_DECIMALS = 6
 E9 = 10**9
 E12 = 10**12
 
@@ -36,6 +38,11 @@ def whole(value_atoms: int, asset_id: int) -> float:
 def ratio(value_ppm: int) -> float:
     """Return a share."""
     return value_ppm / PPM
+
+
+def quotient(numerator: int, denominator: int, decimals: int = PRICE_DECIMALS) -> float:
+    """Return a quotient of exact integers, rounded once, to so many decimals."""
+    return round(numerator / denominator, decimals)
 
 
 def percent(value_ppm: int) -> float:

@@ -6,7 +6,7 @@ Numbers for people are doubles; beside them stand the exchange's own integers wh
 from typing import Final
 
 from holdfast.gateway.instruments import Instruments
-from holdfast.gateway.numbers import E9, E12, amount_of, percent, price_of, ratio, usd, usdc
+from holdfast.gateway.numbers import E9, E12, amount_of, percent, price_of, quotient, ratio, usd, usdc
 from holdfast.gateway.stats import Stats
 from holdfast.primitives.units import DAY_MS
 from holdfast.protocol.book import handlers as book
@@ -198,7 +198,7 @@ def _show_stats(instrument: Instrument, instrument_id: int, stats: Stats, now_ms
     day, last = stats.day(instrument_id, now_ms), stats.last.get(instrument_id)
     change = None
     if day.first_ticks and last is not None:
-        change = 100 * (last.price_ticks - day.first_ticks) / day.first_ticks
+        change = quotient(100 * (last.price_ticks - day.first_ticks), day.first_ticks)
     return {
         "high": None if day.high_ticks is None else price_of(day.high_ticks, instrument),
         "low": None if day.low_ticks is None else price_of(day.low_ticks, instrument),

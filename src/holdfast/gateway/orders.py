@@ -2,11 +2,13 @@
 
 from typing import Final
 
-from holdfast.gateway.numbers import amount_of, price_of, usdc
+from holdfast.gateway.numbers import amount_of, price_of, quotient, usdc
 from holdfast.gateway.objects import QUOTE_CURRENCY, Shown
 from holdfast.gateway.rows import LIQUIDATION, MARKET, POST_ONLY, REDUCE_ONLY, OrderRow, TradeRow
+from holdfast.primitives.units import E8
 from holdfast.protocol.book.state import FLAG_QUOTE, FLAG_REDUCE_ONLY, Order
 from holdfast.protocol.instruments.state import Instrument
+from holdfast.protocol.limits import ID_MAX
 from holdfast.protocol.trading.messages import Cancelled, TimeInForce
 
 _DIRECTIONS: Final = ("buy", "sell")
@@ -25,7 +27,8 @@ def order_id_of(number: int) -> str:
 def read_order_id(given: str | int) -> int | None:
     """Return the number of an order's id, None where it has none."""
     text = str(given).removeprefix(f"{QUOTE_CURRENCY}-")
-    return int(text) if text.isdecimal() and text.isascii() and len(text) <= len(str(2**63)) else None
+    is_number = text.isdecimal() and text.isascii() and len(text) <= len(str(ID_MAX))
+    return int(text) if is_number and int(text) <= ID_MAX else None
 
 
 def show_trade(row: TradeRow, instrument: Instrument) -> Shown:
@@ -80,7 +83,7 @@ def _label(client_id: int) -> str:
 
 def show_order(row: OrderRow, instrument: Instrument) -> Shown:
     """Return ORDER as the index knows it."""
-    average = row.cost_ticks * instrument.tick_e8 / row.filled_lots / 10**8 if row.filled_lots else 0.0
+    average = quotient(row.cost_ticks * instrument.tick_e8, row.filled_lots * E8) if row.filled_lots else 0.0
     shown = _order_head(row.order_id, row.account_id, instrument, row.side) | {
         "order_type": "market" if row.flags & MARKET else "limit",
         "order_state": row.state,

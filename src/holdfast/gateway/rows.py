@@ -110,6 +110,11 @@ class OrderRow(Struct, array_like=True):
     updated_height: int
     tx_hash: str
 
+    @property
+    def closed_height(self) -> int:
+        """Return when it ended, 0 while it is open."""
+        return 0 if self.state == "open" else self.updated_height
+
 
 class InstrumentRow(Struct, array_like=True):
     """An instrument that was listed, and what became of it."""

@@ -124,9 +124,9 @@ class ChainLog:
             powers = [Validator(one.public_key, one.power) for one in DECODER.decode(self.genesis).validators]
         except (HomeError, Malformed) as error:
             raise AuditInputError(str(error)) from None
-        self.validator, self._store = _open_store(home, self.about, validator)
+        self.validator, self._store, faults = _open_store(home, self.about, validator)
         self.last = self._store.last
-        self.note = self._store.cut
+        self.note = "; ".join(filter(None, [self._store.cut, *faults]))
         self._chain = ChainConfig(
             chain_id=self.about.chain_id,
             genesis=self.genesis,
@@ -208,13 +208,15 @@ class ChainLog:
         return frozenset() if known is None or known.round != commit.round else frozenset(known.signatures)
 
 
-def _open_store(home: Home, about: About, wanted: int | None) -> tuple[int, BlockStore]:
-    """Open the log of a validator, or of the one whose log reaches furthest from the first block on."""
+def _open_store(home: Home, about: About, wanted: int | None) -> tuple[int, BlockStore, list[str]]:
+    """Open the log of a validator, or of the one whose log reaches furthest; also say what is wrong with others'."""
     if wanted is not None and not 0 <= wanted < about.validators:
         raise AuditInputError(f"--validator {wanted}: this chain has validators 0 to {about.validators - 1}")
     found: list[tuple[int, int, BlockStore]] = []
     faults: list[str] = []
     for index in range(about.validators) if wanted is None else [wanted]:
+        if wanted is None and not home.store(index).is_dir():
+            continue
         try:
             store = _open_one(home.store(index), index)
         except AuditInputError as error:
@@ -222,9 +224,9 @@ def _open_store(home: Home, about: About, wanted: int | None) -> tuple[int, Bloc
             continue
         found.append((store.last, -index, store))
     if not found:
-        raise AuditInputError(faults[0])
+        raise AuditInputError(faults[0] if faults else f"{home.root}: no validator has a store here")
     _, negative, store = max(found, key=lambda entry: entry[:2])
-    return -negative, store
+    return -negative, store, faults
 
 
 def _open_one(folder: Path, index: int) -> BlockStore:
@@ -247,6 +249,10 @@ def _open_one(folder: Path, index: int) -> BlockStore:
             " snapshot; an audit begins at genesis, so choose another with --validator"
         )
     if store.cut and _has_blocks_behind(disk, store.cut):
+        # A running process may have written on in between; damage stays where it is.
+        before, store = store.cut, BlockStore(disk)
+        if store.cut != before:
+            return store
         raise AuditInputError(f"{name}: {store.cut}, with blocks behind it; choose another with --validator")
     return store
 

@@ -50,7 +50,7 @@ def parse_fault(
         from_ms, to_ms = _Calendar(origin_ms, interval_ms, end_ms).window(values)
         return _make(kind, values, from_ms, to_ms, validators, venues)
     except _WrongPart as wrong:
-        hint = f"Kinds: {describe_kinds()}; each with from= and to=, or at=, as UTC or height"
+        hint = f"{_describe(text, REPLAY_KINDS)} with from= and to=, or at=, as UTC or height"
         raise FaultSpecError(f"fault {_one_line(text)}: {_one_line(str(wrong))}. {hint}") from None
 
 
@@ -66,8 +66,16 @@ def parse_live_fault(text: str, *, validators: int, venues: Sequence[str], now_m
             raise _WrongPart("for=0 is no time")  # noqa: TRY301 -- the one catcher puts the line together
         return _make(kind, values, now_ms, now_ms + for_ms if for_ms else FOREVER_MS, validators, venues)
     except _WrongPart as wrong:
-        hint = f"Kinds: {describe_kinds(KINDS)}; each may have for=30s"
+        hint = f"{_describe(text, KINDS)} may have for=30s"
         raise FaultSpecError(f"fault {_one_line(text)}: {_one_line(str(wrong))}. {hint}") from None
+
+
+def _describe(text: str, kinds: Collection[str]) -> str:
+    """Return how the kind that a spec means is written, or all kinds where it means none."""
+    kind = text.strip().partition(":")[0]
+    if kind in kinds:
+        return f"Write {describe_kinds((kind,))}; it"
+    return f"Kinds: {describe_kinds(kinds)}; each"
 
 
 def _make(kind: str, values: dict[str, str], from_ms: int, to_ms: int, validators: int, venues: Sequence[str]) -> Fault:

@@ -4,6 +4,7 @@ The rules are the same for a mempool, a proposer and those who judge its proposa
 state and the block. What execution alone can tell (margin, books) is not asked here.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from holdfast.node.application import BlockRequest, ExtendedCommit, PrepareRequest
@@ -64,6 +65,13 @@ class Cache:
             _, size = self._known.pop(next(iter(self._known)))
             self._bytes -= size
         return admission
+
+    def forget(self, txs: Iterable[bytes]) -> None:
+        """Drop what is committed: nobody proposes it again."""
+        for tx in txs:
+            known = self._known.pop(sha256(tx), None)
+            if known is not None:
+                self._bytes -= known[1]
 
     def check(self, draft: Draft, tx: bytes) -> tuple[int, str]:
         """Judge one transaction against the committed state: form, signature, signer, nonce."""

@@ -168,6 +168,7 @@ class ExchangeApplication:
         if (self.height + self._snapshot_offset) % self._snapshot_every == 0 or self._store.is_log_long:
             self._store.start_snapshot(self.height, self.state.root, self.state.export_later())
         self._store.settle()
+        self._admit.forget(request.txs)
         self.last_applied = applied
         self._finalized = None
         self._pending = {}

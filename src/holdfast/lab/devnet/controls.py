@@ -8,7 +8,7 @@ from typing import Final
 from holdfast.gateway.backend import Json
 from holdfast.lab.devnet.target import ClusterTarget
 from holdfast.lab.fault_effects import Effects
-from holdfast.lab.fault_specs import parse_live_fault
+from holdfast.lab.fault_specs import ASSETS, parse_live_fault
 from holdfast.lab.faults import FOREVER_MS, Fault, FaultPlan
 from holdfast.lab.market.accounts import Custodian
 from holdfast.node.embedded import Cluster
@@ -93,6 +93,8 @@ class Controls:
         """Move an asset's true price by a factor, or to a level, until it is healed."""
         if (factor is None) == (price is None):
             raise ValueError("factor, price: give one of them")
+        if asset not in ASSETS:
+            raise ValueError(f"asset={asset}: is not one of {', '.join(ASSETS)}")
         ratio = factor if price is None else price / self._price_of(asset)
         return self.fault(f"price:asset={asset},factor={ratio or 0:.6f}")
 

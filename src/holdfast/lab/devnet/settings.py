@@ -10,6 +10,7 @@ from holdfast.node.replica_env import ReplicaConfig
 VALIDATORS_MAX: Final = 16
 INTERVAL_MIN_MS: Final = 50
 INTERVAL_MAX_MS: Final = 10_000
+PORT_MAX: Final = 65_535
 _SNAPSHOT_MS: Final = 60_000
 
 
@@ -38,6 +39,8 @@ class DevnetSettings:
             raise SettingsError(
                 f"--block-interval {self.block_interval_ms}ms: choose {INTERVAL_MIN_MS}ms to {INTERVAL_MAX_MS}ms"
             )
+        if not 0 <= self.port <= PORT_MAX:
+            raise SettingsError(f"--port {self.port}: choose 0 to {PORT_MAX}; 0 takes a free one")
         if not 0 <= self.seed < 2**63:
             raise SettingsError(f"--seed {self.seed}: choose a number from 0 to 2^63 - 1")
 
