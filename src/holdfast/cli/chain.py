@@ -37,6 +37,15 @@ def make_chain(currency: str, listed: Sequence[Instrument], lines: Sequence[Summ
     return Chain(currency, futures, expiries, [by_name[one.instrument_name] for one in wanted])
 
 
+def list_names(chain: Chain) -> list[str]:
+    """Return the names: what is quoted first, of that futures before options, the nearest expiry first."""
+    lines = [*chain.futures, *chain.options]
+    return [
+        line.instrument_name
+        for line in sorted(lines, key=lambda line: line.bid_price is None and line.ask_price is None)
+    ]
+
+
 def print_chain(chain: Chain, listed: Sequence[Instrument], expiry: str | None) -> None:
     """Print the futures, the expiries that there are, and the options of one: the nearest, unless one is named."""
     rows = [(one.instrument_name, *_prices(one)) for one in chain.futures]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import typer
 
 from holdfast.cli.keys import Holder, find_holder, unlock
-from holdfast.cli.show import note, print_facts, print_json, print_table, show_time, show_value
+from holdfast.cli.show import coin, note, print_facts, print_json, print_table, show_time, show_value, usdc
 from holdfast.client.blocking import Exchange
 from holdfast.client.errors import EXIT_FAILURE, EXIT_STALLED, EXIT_UNREACHABLE, KeystoreError
 from holdfast.client.home import find_home
@@ -87,12 +87,12 @@ def _print_result(result: TxResult, title: str) -> None:
     order = result.order
     if order is not None:
         facts["order id"] = order.order_id
-        price = "the market" if order.order_type == "market" or order.price is None else show_value(order.price)
+        price = "the market" if order.order_type == "market" or order.price is None else usdc(order.price)
         words = f"{order.direction} {show_value(order.amount)} {order.instrument_name} at {price}"
         facts["order"] = f"{order.order_state}: {words}"
-        facts["filled"] = f"{show_value(order.filled_amount)} of {show_value(order.amount)}"
+        facts["filled"] = f"{show_value(order.filled_amount)} of {coin(order.amount, order.instrument_name)}"
         if order.filled_amount and order.average_price:
-            facts["average price"] = order.average_price
+            facts["average price"] = usdc(order.average_price)
     if result.state in (PENDING, UNKNOWN):
         facts |= {"why": result.message, "tx hash": result.tx_hash}
         if result.state == PENDING:
@@ -102,5 +102,8 @@ def _print_result(result: TxResult, title: str) -> None:
         facts["time"] = show_time(result.time_ms)
     print_facts(facts)
     if result.trades:
-        rows = [(fill.trade_id, fill.direction, fill.amount, fill.price, fill.fee) for fill in result.trades]
+        rows = [
+            (fill.trade_id, fill.direction, coin(fill.amount, fill.instrument_name), usdc(fill.price), usdc(fill.fee))
+            for fill in result.trades
+        ]
         print_table(["fill", "side", "amount", "price", "fee"], rows, right="amount price fee")

@@ -1,11 +1,13 @@
 """A group of commands each of which is imported when it is asked for, so that the program starts at once."""
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from importlib import import_module
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import typer
 from typer._click import Command, Context, HelpFormatter
+from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption, UsageError
 from typer.core import TyperGroup
 
 
@@ -55,6 +57,34 @@ def load(name: str, entry: Entry) -> Command:
     return typer.main.get_command(single)
 
 
+class WrongUsage(ClickException):
+    """A command line that means nothing, told in one line with where to look."""
+
+    exit_code = 2
+
+    def __init__(self, error: UsageError) -> None:
+        """Keep what is wrong and with which command."""
+        super().__init__(error.format_message())
+        self.command = "holdfast" if error.ctx is None else error.ctx.command_path
+        self.is_negative = isinstance(error, NoSuchOption) and error.option_name[1:2].isdigit()
+
+    def show(self, file: IO[str] | None = None) -> None:
+        """Say it on standard error."""
+        words = " ".join("".join(char if char.isprintable() else " " for char in self.message).split()).rstrip(".")
+        mend = "a number below zero stands behind --" if self.is_negative else f"see: {self.command} --help"
+        typer.echo(f"{self.command}: {words}; {mend}", file=file, err=file is None)
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except NoArgsIsHelpError:
+        raise
+    except UsageError as error:
+        raise WrongUsage(error) from None
+
+
 def make_group(entries: Mapping[str, Entry]) -> type[TyperGroup]:
     """Return the class of a group of these commands, in this order."""
     table = Commands(entries)
@@ -69,6 +99,16 @@ def make_group(entries: Mapping[str, Entry]) -> type[TyperGroup]:
         @commands.setter
         def commands(self, given: MutableMapping[str, Command]) -> None:
             table.update(given)
+
+        def make_context(
+            self, info_name: str | None, args: list[str], parent: Context | None = None, **extra: object
+        ) -> Context:
+            with _in_one_line():
+                return super().make_context(info_name, args, parent, **extra)
+
+        def invoke(self, ctx: Context) -> object:
+            with _in_one_line():
+                return super().invoke(ctx)
 
         def format_commands(self, _ctx: Context, formatter: HelpFormatter) -> None:
             with formatter.section("Commands"):

@@ -21,6 +21,8 @@ from holdfast.cli.show import note, print_json, print_table, told
 if TYPE_CHECKING:
     from msgspec import Struct
 
+    from holdfast.client.results import TxResult
+
 order = typer.Typer(
     name="order",
     help=f"Orders. Amounts are in coin, prices in USDC.\n\n{EXIT_CODES}",
@@ -216,9 +218,8 @@ def quote(
             done = exchange.set_protection(found.base_currency, limit_lots, 60_000)
             note(f"protection of {protection} {found.base_currency} a minute {done.state} in block {done.height}")
         result = exchange.submit(command)
-        refused = next((event.get("codes") for event in result.events if event.get("type") == "Quoted"), None)
-        if isinstance(refused, list) and any(refused):
-            note(f"note: of bid and ask, the exchange refused with codes {refused}; see: holdfast explain CODE")
+        for line in _list_refused(result):
+            note(f"note: {line}; the quote that stood on this side still does")
         end_with(result, as_json=as_json, title=title)
 
 
@@ -243,8 +244,21 @@ def recover(
         if as_json:
             print_json(results)
             return
+        if not results:
+            typer.echo("no command is open")
+            return
         rows = [(one.tx_hash, one.state, one.height or None, one.code_name or None) for one in results]
         print_table(["tx hash", "state", "height", "refusal"], rows, right="height")
+
+
+def _list_refused(result: "TxResult") -> list[str]:
+    """Return which sides of a quote the exchange refused, each with why and the mend."""
+    from holdfast.client.mends import mend_of
+    from holdfast.primitives.reject import Code
+
+    codes = next((event.get("codes") for event in result.events if event.get("type") == "Quoted"), None)
+    sides = zip(("bid", "ask"), codes if isinstance(codes, list) else (), strict=False)
+    return [f"{side} refused: {Code(code).name}; {mend_of(code)}" for side, code in sides if code]
 
 
 def _print_command(command: "Struct", title: str, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import typer
 
 from holdfast.cli.options import URL, AccountName, AnyAccountId, Json, KeystoreFolder, Url
 from holdfast.cli.reader import connect, find_account
-from holdfast.cli.show import brief, print_facts, print_json, print_state, print_table, show_time, told
+from holdfast.cli.show import brief, coin, print_facts, print_json, print_state, print_table, show_time, told, usdc
 
 
 def account(
@@ -70,7 +70,9 @@ def positions(
         ]
         columns = ["instrument", "size", "average", "mark", "profit", "delta"]
         print_table(columns, rows, right="size average mark profit delta")
-        print_state(found.height, found.app_hash)
+        print_state(
+            found.height, found.app_hash, "size and delta in coin; average, mark and profit in USDC" * bool(rows)
+        )
 
 
 def margin(
@@ -92,12 +94,12 @@ def margin(
         print_facts(
             {
                 "account id": found.account_id,
-                "equity": found.equity,
-                "cash": found.balance,
-                "initial margin": found.initial_margin,
-                "maintenance margin": found.maintenance_margin,
-                "available": found.available,
-                "withdrawable": found.available_withdrawal_funds,
+                "equity": usdc(found.equity),
+                "cash": usdc(found.balance),
+                "initial margin": usdc(found.initial_margin),
+                "maintenance margin": usdc(found.maintenance_margin),
+                "available": usdc(found.available),
+                "withdrawable": usdc(found.available_withdrawal_funds),
             }
         )
         print_state(found.height, found.app_hash)
@@ -133,7 +135,8 @@ def orders(
         ]
         columns = ["order id", "instrument", "side", "price", "amount", "filled", "state"]
         print_table(columns, rows, right="price amount filled")
-        print_state(found.height, found.app_hash)
+        units = "price in USDC; amount and filled in coin" if rows else ""
+        print_state(found.height, found.app_hash, units)
 
 
 def order(
@@ -156,10 +159,10 @@ def order(
                 "state": found.order_state,
                 "instrument": found.instrument_name,
                 "side": found.direction,
-                "price": found.price,
-                "amount": found.amount,
-                "filled": found.filled_amount,
-                "average price": found.average_price,
+                "price": "the market" if found.order_type == "market" or found.price is None else usdc(found.price),
+                "amount": coin(found.amount, found.instrument_name),
+                "filled": coin(found.filled_amount, found.instrument_name),
+                "average price": usdc(found.average_price or None),
                 "placed": show_time(found.creation_timestamp),
                 "changed": show_time(found.last_update_timestamp),
                 "cancel reason": found.cancel_reason,

@@ -6,7 +6,18 @@ import typer
 
 from holdfast.cli.options import URL, AccountName, AnyAccountId, Json, KeystoreFolder, Url
 from holdfast.cli.reader import connect, find_account
-from holdfast.cli.show import brief, print_facts, print_json, print_state, print_table, show_time, show_value, told
+from holdfast.cli.show import (
+    brief,
+    coin,
+    print_facts,
+    print_json,
+    print_state,
+    print_table,
+    show_time,
+    show_value,
+    told,
+    usdc,
+)
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -35,8 +46,9 @@ def book(
         levels = zip_longest(found.bids, found.asks, fillvalue=(None, None))
         rows = [(bid[1], bid[0], ask[0], ask[1]) for bid, ask in levels]
         print_table(["amount", "bid", "ask", "amount "], rows, title=found.instrument_name, right="amount bid ask")
-        print_facts({"mark": brief(found.mark_price), "index": brief(found.index_price)})
-        print_state(found.height, found.app_hash)
+        print_facts({"mark": usdc(brief(found.mark_price)), "index": usdc(brief(found.index_price))})
+        units = "amount in coin; bid and ask in USDC" if rows else ""
+        print_state(found.height, found.app_hash, units)
 
 
 def chain(
@@ -44,6 +56,10 @@ def chain(
     expiry: Annotated[
         str | None, typer.Option(help="One expiry, as 27MAR26; the nearest without one.", show_default=False)
     ] = None,
+    names: Annotated[
+        bool,
+        typer.Option("--names", help="Print names alone, one a line: what is quoted first, futures before options."),
+    ] = False,
     url: Url = URL,
     as_json: Json = False,
 ) -> None:
@@ -51,17 +67,22 @@ def chain(
 
     Example: holdfast query chain BTC --expiry 27MAR26
     """
-    from holdfast.cli.chain import make_chain, print_chain
+    from holdfast.cli.chain import list_names, make_chain, print_chain
 
     with told("query chain", as_json=as_json), connect(url) as exchange:
         listed = exchange.instruments(currency.upper())
         lines = exchange.summaries(currency.upper())
         found = make_chain(currency.upper(), listed, lines, expiry)
         if as_json:
-            print_json(found._asdict(), height=lines.height, app_hash=lines.app_hash)
+            shown = list_names(found) if names else found._asdict()
+            print_json(shown, height=lines.height, app_hash=lines.app_hash)
+            return
+        if names:
+            for name in list_names(found):
+                typer.echo(name)
             return
         print_chain(found, listed, expiry)
-        print_state(lines.height, lines.app_hash)
+        print_state(lines.height, lines.app_hash, "prices in USDC; iv in percent a year")
 
 
 def ticker(instrument: Instrument, url: Url = URL, as_json: Json = False) -> None:
@@ -79,17 +100,17 @@ def ticker(instrument: Instrument, url: Url = URL, as_json: Json = False) -> Non
             {
                 "instrument": found.instrument_name,
                 "state": found.state,
-                "bid": _level(found.best_bid_price, found.best_bid_amount),
-                "ask": _level(found.best_ask_price, found.best_ask_amount),
-                "mark": brief(found.mark_price),
-                "index": brief(found.index_price),
-                "last": found.last_price,
-                "mark iv": found.mark_iv,
+                "bid": _level(found.best_bid_price, found.best_bid_amount, found.instrument_name),
+                "ask": _level(found.best_ask_price, found.best_ask_amount, found.instrument_name),
+                "mark": usdc(brief(found.mark_price)),
+                "index": usdc(brief(found.index_price)),
+                "last": usdc(found.last_price),
+                "mark iv": None if found.mark_iv is None else f"{show_value(found.mark_iv)} %",
                 "delta": greeks and greeks.delta,
                 "gamma": greeks and greeks.gamma,
                 "vega": greeks and greeks.vega,
                 "theta": greeks and greeks.theta,
-                "open interest": found.open_interest,
+                "open interest": coin(found.open_interest, found.instrument_name),
             }
         )
         print_state(found.height, found.app_hash)
@@ -124,8 +145,9 @@ def trades(
         ]
         columns = ["trade id", "time", "instrument", "side", "amount", "price", "fee"]
         print_table(columns, rows, right="amount price fee")
-        print_state(found.height, found.app_hash)
+        units = "amount in coin; price and fee in USDC" if rows else ""
+        print_state(found.height, found.app_hash, units)
 
 
-def _level(price: "Decimal | None", amount: "Decimal") -> str:
-    return f"{show_value(price)} for {show_value(amount)}" if price else "-"
+def _level(price: "Decimal | None", amount: "Decimal", name: str) -> str:
+    return f"{usdc(price)} for {coin(amount, name)}" if price else "-"

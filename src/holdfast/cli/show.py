@@ -66,6 +66,9 @@ def print_table(
     numbers: Sequence[str] = (),
 ) -> None:
     """Print a table: with rules on a terminal, aligned columns elsewhere. Columns of numbers stand to the right."""
+    if not rows:
+        typer.echo(f"{title}: none" if title else "none")
+        return
     texts = [[show_value(value) for value in row] for row in rows]
     numbers = numbers or right.split()
     if sys.stdout.isatty():
@@ -98,8 +101,10 @@ def print_facts(facts: Mapping[str, object]) -> None:
         typer.echo(f"{name.ljust(width)}  {show_value(value)}")
 
 
-def print_state(height: int, app_hash: str) -> None:
-    """Print which committed state an answer is of."""
+def print_state(height: int, app_hash: str, units: str = "") -> None:
+    """Print the units of an answer, and which committed state it is of."""
+    if units:
+        typer.echo(units)
     if height:
         typer.echo(f"height {height}  app hash {app_hash}")
 
@@ -114,6 +119,16 @@ def show_value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return one_line(str(value))
+
+
+def usdc(value: Decimal | None) -> str:
+    """Return an amount of money with its unit."""
+    return "-" if value is None else f"{show_value(value)} USDC"
+
+
+def coin(value: Decimal, instrument_name: str) -> str:
+    """Return an amount of an instrument with its unit, which the name begins with: BTC_USDC-27MAR26."""
+    return f"{show_value(value)} {instrument_name.partition('_')[0]}"
 
 
 def brief(value: Decimal | None) -> Decimal | None:

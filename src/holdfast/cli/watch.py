@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from holdfast.cli.options import EXIT_CODES, URL, AccountName, AnyAccountId, Json, KeystoreFolder, Url
-from holdfast.cli.show import note, print_json, show_value, told
+from holdfast.cli.show import note, print_json, show_time, show_value, told
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from holdfast.cli.events import Words
     from holdfast.client.watching import Notification
 
 watch = typer.Typer(
@@ -86,40 +89,74 @@ def _find(url: str, name: str | None, keystore: Path | None, *, as_json: bool) -
 
 
 def _follow(command: str, channel: str, count: int, url: str, *, as_json: bool) -> None:
+    from holdfast.cli.events import Words
     from holdfast.client.blocking import Exchange
 
     with told(f"watch {command}", as_json=as_json), Exchange(url) as exchange:
+        words = Words(exchange) if command == "account" and not as_json else None
         for number, notification in enumerate(exchange.watch([channel]), 1):
             if notification.missed:
                 note(f"note: {notification.missed} messages of {channel} could not be had")
             if as_json:
                 print_json(notification)
             else:
-                _print(command, notification)
+                _print(command, notification, words)
             if number == count:
                 return
 
 
-def _print(command: str, notification: "Notification") -> None:
+def _print(command: str, notification: "Notification", words: "Words | None") -> None:
     """Print one message as one line or a few."""
     data = notification.data
     for entry in data if isinstance(data, list) else [data]:
         if not isinstance(entry, dict):
             continue
         if command == "book":
-            levels = [f"{side} {level[1]}: {level[2]}" for side in ("bids", "asks") for level in entry.get(side, ())]
-            typer.echo(f"{entry.get('change_id')} {entry.get('type')}  {'  '.join(levels)}")
-        elif command == "account":
+            typer.echo(f"height {entry.get('change_id')}  {entry.get('type')}  {'  '.join(_show_levels(entry))}")
+        elif words is not None:
             for event in entry.get("events", ()):
-                words = " ".join(f"{name} {show_value(value)}" for name, value in event.items() if name != "type")
-                typer.echo(f"{entry.get('seq')} height {entry.get('height')} {event.get('type')} {words}")
+                typer.echo(f"{entry.get('seq')}  height {entry.get('height')}  {words.show(event)}")
         else:
-            wanted = _FIELDS[command]
-            typer.echo("  ".join(f"{name.replace('_', ' ')} {show_value(entry.get(name))}" for name in wanted))
+            typer.echo("  ".join(_show_fields(command, entry)))
+
+
+def _show_levels(entry: "Mapping[str, object]") -> "Iterator[str]":
+    for name in ("bids", "asks"):
+        levels = entry.get(name)
+        for what, price, amount in levels if isinstance(levels, list) else ():
+            size = "gone" if what == "delete" else show_value(amount)
+            yield f"{name.removesuffix('s')} {show_value(price)}: {size}"
+
+
+def _show_fields(command: str, entry: "Mapping[str, object]") -> "Iterator[str]":
+    for name in _FIELDS[command]:
+        value = entry.get(name)
+        is_time = name in {"timestamp", "time_ms"} and isinstance(value, int)
+        label = "time" if is_time else _LABELS.get(name, name.replace("_", " "))
+        yield f"{label} {show_time(value) if is_time and isinstance(value, int) else show_value(value)}"
 
 
 _FIELDS = {
-    "ticker": ("best_bid_price", "best_bid_amount", "best_ask_price", "best_ask_amount", "mark_price", "index_price"),
-    "trades": ("trade_id", "direction", "amount", "price", "mark_price"),
+    "ticker": (
+        "timestamp",
+        "best_bid_price",
+        "best_bid_amount",
+        "best_ask_price",
+        "best_ask_amount",
+        "mark_price",
+        "index_price",
+    ),
+    "trades": ("timestamp", "trade_id", "direction", "amount", "price", "block_height"),
     "blocks": ("height", "time_ms", "transactions", "app_hash"),
+}
+_LABELS = {
+    "best_bid_price": "bid",
+    "best_bid_amount": "for",
+    "best_ask_price": "ask",
+    "best_ask_amount": "for",
+    "mark_price": "mark",
+    "index_price": "index",
+    "trade_id": "trade",
+    "direction": "side",
+    "block_height": "height",
 }

@@ -78,7 +78,6 @@ class Table(Generic[R]):
         columns = ", ".join(f"value->>{number}" for number in range(len(keys) + 2))
         self._select = f"SELECT json_group_array(json_array(head, row, digest)) FROM (SELECT {head} AS head, row, digest"  # noqa: S608, E501 -- words of ours
         self._insert = f"INTO {name} SELECT {columns} FROM json_each(?)"
-        self.all_digests = f"SELECT json_array(count(*), sum(digest & 0xffffffff), sum(digest >> 32)) FROM {name}"  # noqa: S608
 
     def select_sql(self, where: str) -> str:
         """Return the statement that reads rows as one text."""

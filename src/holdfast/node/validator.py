@@ -88,6 +88,7 @@ class Surroundings:
     report_source: ReportSource
     wrap_network: Callable[[Network], Network]
     snapshot_every: int
+    keep_blocks: int
     log: LogLine
 
 
@@ -238,6 +239,7 @@ class Validator:
             given.report_source,
             snapshot_every=given.snapshot_every,
             snapshot_offset=given.snapshot_every * given.index // len(given.validators),
+            keep_blocks=given.keep_blocks,
             index=given.index,
             interval_ms=given.chain.block_interval_ms,
             elapsed_ms=self._time.elapsed_ms,
@@ -279,6 +281,7 @@ class _Exchange(ExchangeApplication):
         *,
         snapshot_every: int,
         snapshot_offset: int,
+        keep_blocks: int,
         index: int,
         interval_ms: int,
         elapsed_ms: Callable[[], int],
@@ -289,6 +292,7 @@ class _Exchange(ExchangeApplication):
             report_source,
             snapshot_every=snapshot_every,
             snapshot_offset=snapshot_offset,
+            keep_blocks=keep_blocks,
             jobs=BackgroundJobs(),
             rebuilds=False,
         )

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -11,15 +12,17 @@ from holdfast.lab.devnet.settings import DevnetSettings, SettingsError
 from holdfast.lab.disk import SimulatedDisk
 from holdfast.lab.market.accounts import genesis_accounts, make_custodian
 from holdfast.node.application import ValidatorInfo
-from holdfast.node.disk import FileDisk
+from holdfast.node.disk import FileDisk, ReadOnlyDisk
 from holdfast.node.embedded import Cluster
 from holdfast.node.exchange import ReportSource
-from holdfast.node.home import FORMAT, About, Home, KeyPair
+from holdfast.node.frames import DamagedFileError
+from holdfast.node.home import FORMAT, About, Home, HomeError, KeyPair
 from holdfast.node.keyguard import KeyGuard
 from holdfast.node.loop import Timebase
 from holdfast.node.ports import Disk, Network
 from holdfast.node.replica_env import ChainConfig, LogLine
 from holdfast.node.validator import Surroundings
+from holdfast.node.version import VersionError, check_version
 from holdfast.primitives import codec
 from holdfast.primitives.crypto import sha256
 from holdfast.primitives.units import USDC_ATOMS
@@ -50,7 +53,7 @@ class Ground(NamedTuple):
 def prepare(settings: DevnetSettings, now_ms: int) -> Ground:
     """Open the data directory, laying it out where it is empty.
 
-    Refuses: HomeError, and SettingsError where the directory's chain is another than was asked for.
+    Refuses: HomeError, for a store of another program too.
     """
     if settings.data is None:
         about, genesis, pairs = _lay_out(settings, now_ms)
@@ -64,10 +67,24 @@ def prepare(settings: DevnetSettings, now_ms: int) -> Ground:
             return Ground(about, genesis, _signing_keys(pairs), home, is_new=True)
         genesis = home.read_genesis(found)
         pairs = [home.read_key(index) for index in range(found.validators)]
+        _check_versions(home, found.validators)
     except BaseException:
         home.close()
         raise
     return Ground(found, genesis, _signing_keys(pairs), home, is_new=False)
+
+
+def _check_versions(home: Home, validators: int) -> None:
+    for index in range(validators):
+        disk = ReadOnlyDisk(home.store(index))
+        if not disk.names():
+            continue
+        try:
+            # Damage is for the supervisor, who makes the store anew.
+            with suppress(DamagedFileError):
+                check_version(disk)
+        except VersionError as error:
+            raise HomeError(f"{home.store(index)}/{error}") from None
 
 
 def make_cluster(
@@ -103,6 +120,7 @@ def make_cluster(
             report_source=make_reporter(index),
             wrap_network=lambda inner: wrap_network(index, key, inner),
             snapshot_every=settings.snapshot_every,
+            keep_blocks=settings.keep_blocks,
             log=log,
         )
 

@@ -12,6 +12,8 @@ INTERVAL_MIN_MS: Final = 50
 INTERVAL_MAX_MS: Final = 10_000
 PORT_MAX: Final = 65_535
 _SNAPSHOT_MS: Final = 60_000
+# A chain without files keeps so many blocks; one with files keeps all, so that it can be re-executed from genesis.
+_KEPT_IN_MEMORY: Final = 10_000
 
 
 class SettingsError(ValueError):
@@ -48,6 +50,11 @@ class DevnetSettings:
     def snapshot_every(self) -> int:
         """Return how many blocks lie between two snapshots: a minute's."""
         return max(10, _SNAPSHOT_MS // self.block_interval_ms)
+
+    @property
+    def keep_blocks(self) -> int:
+        """Return how many blocks a validator keeps; 0 keeps all."""
+        return _KEPT_IN_MEMORY if self.data is None else 0
 
     def replica_config(self) -> ReplicaConfig:
         """Return the settings of every replica: on one machine messages take no time, work does."""
