@@ -113,3 +113,38 @@ def test_home__private_key_of_another_public_key__is_refused(home: Home) -> None
     path.write_text(path.read_text().replace(SEED.hex(), SEED[:-1].hex() + "03"))
     with pytest.raises(HomeError, match="is damaged: its private key"):
         home.read_key(0)
+
+
+def test_home__layout_that_was_cut_short__is_laid_out_anew(home: Home) -> None:
+    home.close()
+    (home.root / "holdfast.json").rename(home.root / "holdfast.json.new")
+    (home.root / "unfinished").touch()
+    again = Home(home.root)
+    assert again.open() is None
+    again.create(make_about(), GENESIS, [KeyPair(SEED, PUBLIC)])
+    assert not (home.root / "unfinished").exists()
+    assert reopen(again) == make_about()
+
+
+@pytest.mark.parametrize("call", ["mkdir", "touch"])
+def test_home__no_room_to_lay_out__is_refused_in_one_line_and_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    home = Home(tmp_path / "full")
+    assert home.open() is None
+
+    def fail(path: Path, *_given: object, **_named: object) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, call, fail)
+        with pytest.raises(HomeError, match="No space left on device; free space and start again") as refusal:
+            home.create(make_about(), GENESIS, [KeyPair(SEED, PUBLIC)])
+    assert "\n" not in str(refusal.value)
+    assert reopen(home) is None
+
+
+def test_home__lock_that_cannot_be_written__is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(HomeError, match=r"lock: .*; make the directory writable"):
+        Home(tmp_path).open()

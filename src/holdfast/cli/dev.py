@@ -2,13 +2,14 @@
 
 import re
 import time
-from collections.abc import Mapping
-from typing import Annotated, NoReturn
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Annotated, Final, NoReturn
 
 import typer
 
 from holdfast.cli.options import URL, Json, Url
-from holdfast.cli.show import print_json, stop, told
+from holdfast.cli.show import print_facts, print_json, print_table, show_time, show_value, stop, told
 
 dev = typer.Typer(
     help="Faults, prices and time on a devnet that `holdfast up` runs. Refused elsewhere.",
@@ -25,6 +26,7 @@ _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DAY_MS = 86_400_000
 _POLL_S = 0.5
+_TIMES: Final = {"time_ms": "time", "now_ms": "now", "from_ms": "from", "target_ms": "target"}
 
 
 @dev.command()
@@ -142,6 +144,7 @@ def price(
 
     Example: holdfast dev price BTC -20%
     """
+    asset = asset.upper()
     change = re.fullmatch(r"([+-]?[0-9]{1,6}(\.[0-9]{1,6})?)%", move)
     if change is None and not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,8})?", move):
         _fail(f"move {move}: write a price such as 90000, or a change such as -20%", 2)
@@ -226,7 +229,7 @@ def _fault(spec: str, for_: str | None, url: str, as_json: bool) -> None:
 
 def _read_target(target: str, url: str) -> int:
     duration = _DURATION.fullmatch(target)
-    if duration is not None:
+    if duration is not None and int(duration[1]):
         return int(duration[1]) * _UNIT_MS[duration[2]]
     clock_time = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])", target)
     if clock_time is None:
@@ -253,13 +256,31 @@ def _show(answer: Mapping[str, object], as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    for key, value in answer.items():
-        if isinstance(value, list):
-            typer.echo(f"{key}: {'' if value else 'none'}")
-            for one in value:
-                typer.echo(f"  {one}")
-        elif value is not None:
-            typer.echo(f"{key}: {value}")
+    tables = {name: value for name, value in answer.items() if isinstance(value, list)}
+    facts = {name: value for name, value in answer.items() if value is not None and name not in tables}
+    print_facts(dict(_tidy(facts)))
+    for name, value in tables.items():
+        rows = [dict(_tidy(row)) for row in value if isinstance(row, dict)]
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        print_table(columns, [[row.get(column) for column in columns] for row in rows], title=name)
+
+
+def _tidy(facts: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Yield what a devnet answers in the units of the commands: seconds, factors, times of day."""
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            words = (f"{label} {show_value(inner)}" for label, inner in _tidy(value))
+            yield name, ", ".join(words)
+        elif not isinstance(value, int) or isinstance(value, bool):
+            yield name.removesuffix("_ms").replace("_", " "), "until healed" if value is None else value
+        elif name in _TIMES:
+            yield _TIMES[name], f"{show_time(value)} UTC"
+        elif name == "factor_ppm":
+            yield "factor", Decimal(value) / 1_000_000
+        elif name.endswith("_ms"):
+            yield name.removesuffix("_ms").replace("_", " "), f"{Decimal(value) / 1_000} s"
+        else:
+            yield name.replace("_", " "), value
 
 
 def _fail(message: str, code: int) -> NoReturn:

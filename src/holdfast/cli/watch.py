@@ -1,12 +1,13 @@
 """`holdfast watch`: follow the exchange as it commits."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from holdfast.cli.options import EXIT_CODES, URL, AccountName, AnyAccountId, Json, KeystoreFolder, Url
-from holdfast.cli.show import note, print_json, show_time, show_value, told
+from holdfast.cli.show import brief, note, print_json, show_time, show_value, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,6 +134,8 @@ def _show_fields(command: str, entry: "Mapping[str, object]") -> "Iterator[str]"
         value = entry.get(name)
         is_time = name in {"timestamp", "time_ms"} and isinstance(value, int)
         label = "time" if is_time else _LABELS.get(name, name.replace("_", " "))
+        if name in {"mark_price", "index_price"} and value is not None:
+            value = brief(Decimal(str(value)))
         yield f"{label} {show_time(value) if is_time and isinstance(value, int) else show_value(value)}"
 
 

@@ -7,11 +7,13 @@ and what SQLite knows of its own trees is asked once at the start: then a row th
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from holdfast.gateway.sealed import (
@@ -19,17 +21,20 @@ from holdfast.gateway.sealed import (
     SCHEMA,
     TABLES,
     UNSEALED,
+    AnyTable,
     Head,
     IndexDamagedError,
     Key,
     Table,
-    add,
+    read_seal,
 )
 
 FORMAT: Final = 2
 _BUSY_MS: Final = 10_000
-_CHECKED_AT_ONCE: Final = 256
-_INDEXED: Final = f"SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"  # noqa: F541
+_READ_AT_ONCE: Final = 128
+_PAUSE_MAX_S: Final = 0.1
+_STEPS_AT_ONCE: Final = 1_000_000
+_INDEXED: Final = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
 # What the machine refuses rather than the file.
 _OF_THE_MACHINE: Final = frozenset(
     (
@@ -49,6 +54,8 @@ _OF_THE_MACHINE: Final = frozenset(
 )
 
 R = TypeVar("R", bound=Struct)
+T = TypeVar("T")
+IsStopping = Callable[[], bool]
 
 
 class IndexFile:
@@ -65,14 +72,19 @@ class IndexFile:
         self.writer: sqlite3.Connection
         self._reader: sqlite3.Connection
 
-    def connect(self) -> None:
-        """Open the file, or make it. Refuses: IndexDamagedError, for one that this program has not written."""
+    def connect(self) -> bool:
+        """Open the file, or make it; return whether it is new.
+
+        Refuses: IndexDamagedError, for one that this program has not written.
+        """
         with self.judging():
+            is_new = False
             target = ":memory:" if self.path is None else str(self.path)
             self._reader = self.writer = self._dial(target)
             self.writer.execute("PRAGMA journal_mode = WAL")
             self.writer.execute("PRAGMA synchronous = NORMAL")
             if self.writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+                is_new = True
                 self.writer.executescript(f"{SCHEMA}PRAGMA user_version = {FORMAT};")
             if self.writer.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
                 raise IndexDamagedError("the index is of another format")
@@ -81,6 +93,7 @@ class IndexFile:
             if self.path is not None:
                 self._reader = self._dial(target)
                 self._reader.execute("PRAGMA query_only = ON")
+            return is_new
 
     def clear(self) -> None:
         """Delete the file and make it anew."""
@@ -111,13 +124,18 @@ class IndexFile:
         try:
             yield
         except IndexDamagedError as error:
-            self.damage = str(error)
-            raise
-        except sqlite3.Error as error:
-            if not self._is_damage(error):
-                raise
-            self.damage = f"{type(error).__name__}: {error}"
-            raise IndexDamagedError(self.damage) from None
+            raise self.fail(str(error)) from None
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            explained = self._explain(error)
+            if isinstance(explained, IndexDamagedError):
+                self.fail(str(explained))
+            raise explained from None
+
+    def _explain(self, error: Exception) -> Exception:
+        """Return what an error says: damage, or itself."""
+        if isinstance(error, sqlite3.Error) and not self._is_damage(error):
+            return error
+        return IndexDamagedError(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
     def _is_damage(self, error: sqlite3.Error) -> bool:
         # The statements are always the same: where SQLite refuses one, the file is not as they expect.
@@ -132,10 +150,10 @@ class IndexFile:
         self.damage = self.damage or reason
         return IndexDamagedError(self.damage)
 
-    def read(self, sql: str, arguments: Sequence[Key] = ()) -> str:
-        """Return the one text that a statement gives. Refuses: IndexDamagedError."""
+    def read(self, decoder: msgspec.json.Decoder[T], sql: str, arguments: Sequence[Key] = ()) -> T:
+        """Return what the one text of a statement says. Refuses: IndexDamagedError."""
         with self.read_lock, self.judging():
-            return _fetch(self._reader, sql, arguments)
+            return decoder.decode(_fetch(self._reader, sql, arguments))
 
     def select(self, table: Table[R], where: str, arguments: Sequence[Key] = ()) -> list[R]:
         """Return the rows of a table, each checked. Refuses: IndexDamagedError."""
@@ -143,9 +161,13 @@ class IndexFile:
         with self.read_lock, self.judging():
             return table.read(_fetch(self._reader, sql, arguments))[0]
 
-    def select_written(
-        self, table: Table[R], where: str, arguments: Sequence[Key] = ()
-    ) -> tuple[list[R], list[int]]:
+    def select_all(self, table: AnyTable) -> Sequence[Struct]:
+        """Return all rows of a table. Refuses: IndexDamagedError."""
+        sql = table.select_sql(table.all_rows)
+        with self.read_lock, self.judging():
+            return table.read(_fetch(self._reader, sql, ()))[0]
+
+    def select_written(self, table: Table[R], where: str, arguments: Sequence[Key] = ()) -> tuple[list[R], list[int]]:
         """Return rows and digests as the writer sees them. Refuses: IndexDamagedError."""
         return table.read(_fetch(self.writer, table.select_sql(where), arguments))
 
@@ -156,28 +178,40 @@ class IndexFile:
 
     # All of it
 
-    def check(self, is_stopping: Callable[[], bool] = lambda: False) -> None:
-        """Read everything once and hold it against the seals. Refuses: IndexDamagedError.
+    def check_trees(self, is_stopping: IsStopping) -> None:
+        """Hold what is there against SQLite's trees and the tables' seals. Refuses: IndexDamagedError.
 
-        It sees one moment through a connection of its own, and may run beside readers and the writer.
+        A row that is there is found by each of its keys after this. It runs beside the writer, at the speed of C.
         """
-        if self.path is None:
-            return
-        with self.judging(), closing(sqlite3.connect(str(self.path), timeout=_BUSY_MS / 1_000)) as connection:
-            connection.execute("PRAGMA query_only = ON")
+        with self._looking(is_stopping) as connection:
+            # One moment, whatever is written meanwhile.
             connection.execute("BEGIN")
             found = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
             if found != "ok":
-                message = f"SQLite finds {' '.join(found.split())}"
-                raise IndexDamagedError(message)
+                raise IndexDamagedError(f"SQLite finds {' '.join(found.split())}")
             head = _find_head(connection)
             for table in TABLES:
-                if is_stopping():
-                    return
-                seal = _count(connection, table, is_stopping)
-                if seal != (UNSEALED if head is None else head.seals.get(table.name, UNSEALED)) and not is_stopping():
-                    message = f"{seal[0]} rows of {table.name} are not those that were written"
-                    raise IndexDamagedError(message)
+                seal = read_seal(_fetch(connection, table.seal_sql, ()))
+                if head is None or seal != head.seals.get(table.name, UNSEALED):
+                    raise IndexDamagedError(f"the rows of {table.name} are not those that were written")
+
+    def check_rows(self, is_stopping: IsStopping) -> None:
+        """Read every row once, without haste. Refuses: IndexDamagedError."""
+        with self._looking(is_stopping) as connection:
+            for table in TABLES:
+                _read_through(connection, table, is_stopping)
+
+    @contextmanager
+    def _looking(self, is_stopping: IsStopping) -> Iterator[sqlite3.Connection]:
+        """Lend a connection that stops when it should. Refuses: IndexDamagedError."""
+        try:
+            with closing(sqlite3.connect(str(self.path), timeout=_BUSY_MS / 1_000)) as connection:
+                connection.execute("PRAGMA query_only = ON")
+                connection.set_progress_handler(is_stopping, _STEPS_AT_ONCE)
+                yield connection
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            if not is_stopping():
+                raise self._explain(error) from None
 
 
 def _fetch(connection: sqlite3.Connection, sql: str, arguments: Sequence[Key]) -> str:
@@ -189,20 +223,19 @@ def _find_head(connection: sqlite3.Connection) -> Head | None:
     return heads[0] if heads else None
 
 
-def _count(connection: sqlite3.Connection, table: Table[R], is_stopping: Callable[[], bool]) -> tuple[int, int]:
-    """Return the seal of what a table holds, every row checked, some at a time."""
+def _read_through(connection: sqlite3.Connection, table: AnyTable, is_stopping: IsStopping) -> None:
+    """Read a table some rows at a time, and leave as much time again to others."""
     names = ", ".join(table.unique)
-    marks = ", ".join("?" * len(table.unique))
-    seal, last = UNSEALED, ()
+    where = f"({names}) > ({', '.join('?' * len(table.unique))})"
+    last: tuple[Key, ...] = ()
     while not is_stopping():
-        where = f"({names}) > ({marks})" if last else "1"
-        sql = table.select_sql(f"{where} ORDER BY {names} LIMIT {_CHECKED_AT_ONCE}")
-        rows, digests = table.read(_fetch(connection, sql, last))
+        began_s = time.monotonic()
+        sql = table.select_sql(f"{where if last else '1'} ORDER BY {names} LIMIT {_READ_AT_ONCE}")
+        rows, _ = table.read(_fetch(connection, sql, last))
         if not rows:
-            break
-        seal = add(seal, digests)
+            return
         last = tuple(getattr(rows[-1], name) for name in table.unique)
-    return seal
+        time.sleep(min(_PAUSE_MAX_S, time.monotonic() - began_s))
 
 
 def _list_indexed() -> list[tuple[str, str, str]]:

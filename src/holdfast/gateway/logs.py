@@ -3,16 +3,48 @@
 import logging
 import re
 import sys
+import time
 from collections.abc import Mapping, MutableMapping
 from typing import Final
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 VALUE_CHARS_MAX: Final = 2_000
 _SECRETS: Final = frozenset("private_key seed secret passphrase password client_secret authorization".split())
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
+BAD_HTTP_A_SECOND_MAX: Final = 10
+
 Event = MutableMapping[str, object]
+
+
+class Bridge(logging.Handler):
+    """Turns the lines of libraries into ours. What a stranger's bytes have caused is no fault: it is told in short."""
+
+    def __init__(self) -> None:
+        """Begin with nothing counted."""
+        super().__init__()
+        self._second = 0
+        self._told = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record down."""
+        log = structlog.get_logger()
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError | ConnectionError):
+            if self._may_tell():
+                log.info("bad_http", reason=str(getattr(error, "message", error)).partition("\n")[0])
+        elif error is not None:
+            log.error("library_failed", library=record.name, message=record.getMessage(), exc_info=error)
+        else:
+            log.log(record.levelno, "library", library=record.name, message=record.getMessage())
+
+    def _may_tell(self) -> bool:
+        second = int(time.monotonic())
+        self._told = self._told + 1 if second == self._second else 1
+        self._second = second
+        return self._told <= BAD_HTTP_A_SECOND_MAX
 
 
 def set_up_logs(*, level: str = "info", style: str = "console") -> None:
@@ -40,6 +72,10 @@ def set_up_logs(*, level: str = "info", style: str = "console") -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if isinstance(one, Bridge)]:
+        root.removeHandler(handler)
+    root.addHandler(Bridge())
 
 
 def redact(_logger: object, _method: str, event: Event) -> Event:

@@ -313,4 +313,7 @@ def _decoders(kind: type[Struct]) -> dict[str, msgspec.json.Decoder[object]]:
 
 
 def _explain(error: Exception) -> str:
+    words, is_pattern, _ = str(error).partition("Expected `str` matching regex")
+    if is_pattern:
+        return f"{words}it is empty, or has characters that do not belong here"
     return ascii(str(error).removesuffix(" - at `$`")[:160])[1:-1]

@@ -6,7 +6,7 @@ the digests of all its rows up, so that rows which are missing show too.
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,9 @@ UNSEALED: Final[Seal] = (0, 0)
 
 _DIGEST_BYTES: Final = 8
 _SUM_MASK: Final = (1 << 64) - 1
+_LOW_BITS: Final = 32
+_LOW_MASK: Final = (1 << _LOW_BITS) - 1
+_SUMS: Final = msgspec.json.Decoder(tuple[int, int, int])
 _STORED: Final = msgspec.json.Decoder(list[tuple[str, str, int]])
 
 R = TypeVar("R", bound=Struct)
@@ -65,6 +68,21 @@ class Sealed(NamedTuple):
     digests: list[int]
 
 
+class AnyTable(Protocol):
+    """A table, whatever its rows are."""
+
+    name: str
+    unique: tuple[str, ...]
+    all_rows: str
+    seal_sql: str
+
+    def select_sql(self, where: str) -> str:
+        """Return the statement that reads rows as one text."""
+
+    def read(self, text: str) -> tuple[Sequence[Struct], list[int]]:
+        """Return the rows of a text with their digests. Refuses: IndexDamagedError."""
+
+
 class Table(Generic[R]):
     """How rows of one kind are written and read. The first `unique` of the key columns tell a row from all others."""
 
@@ -72,16 +90,20 @@ class Table(Generic[R]):
         """Lay the statements out."""
         self.name = name
         self.unique = tuple(keys[:unique])
+        # SQLite's integers have 64 bits, and no sum of its own may pass that.
+        low, high = f"sum(digest & {_LOW_MASK})", f"sum(digest >> {_LOW_BITS})"
+        self.seal_sql = f"SELECT json_array(count(*), ifnull({low}, 0), ifnull({high}, 0)) FROM {name}"  # noqa: S608
+        self.all_rows = f"1 ORDER BY {', '.join(self.unique)}"
         self._decoder = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]
         self._get_keys = _getter(keys)
-        head = " || ',' || ".join(keys)
+        head = "'' || " + " || ',' || ".join(keys)
         columns = ", ".join(f"value->>{number}" for number in range(len(keys) + 2))
-        self._select = f"SELECT json_group_array(json_array(head, row, digest)) FROM (SELECT {head} AS head, row, digest"  # noqa: S608, E501 -- words of ours
-        self._insert = f"INTO {name} SELECT {columns} FROM json_each(?)"
+        self._select = f"SELECT {head} AS head, row, digest FROM {name} WHERE"  # noqa: S608 -- words of ours
+        self._insert = f"INTO {name} SELECT {columns} FROM json_each(?)"  # noqa: S608
 
     def select_sql(self, where: str) -> str:
         """Return the statement that reads rows as one text."""
-        return f"{self._select} FROM {self.name} WHERE {where})"
+        return f"SELECT json_group_array(json_array(head, row, digest)) FROM ({self._select} {where})"  # noqa: S608
 
     def insert_sql(self, how: str) -> str:
         """Return the statement that writes rows from one text."""
@@ -95,7 +117,7 @@ class Table(Generic[R]):
             text = msgspec.json.encode(row).decode()
             keys = self._get_keys(row)
             digest = compute_digest(self.name, ",".join(map(str, keys)), text)
-            stored.append((*keys, text, digest))
+            stored.append((*keys, digest, text))
             digests.append(digest)
         return Sealed(msgspec.json.encode(stored).decode(), digests)
 
@@ -131,6 +153,12 @@ def add(seal: Seal, digests: Sequence[int]) -> Seal:
     return seal[0] + len(digests), (seal[1] + sum(digests)) & _SUM_MASK
 
 
+def read_seal(text: str) -> Seal:
+    """Return the seal of what a table holds, from what its `seal_sql` gives."""
+    count, low, high = _SUMS.decode(text)
+    return count, (low + (high << _LOW_BITS)) & _SUM_MASK
+
+
 def take(seal: Seal, digests: Sequence[int]) -> Seal:
     """Return a seal with rows taken away."""
     return seal[0] - len(digests), (seal[1] - sum(digests)) & _SUM_MASK
@@ -139,32 +167,28 @@ def take(seal: Seal, digests: Sequence[int]) -> Seal:
 HEADS: Final = Table("heads", Head, ("number",))
 BLOCKS: Final = Table("blocks", BlockRow, ("height",))
 TXS: Final = Table("txs", TxRow, ("tx_hash", "height", "account_id", "signer", "nonce"))
-TRADES: Final = Table(
-    "trades",
-    TradeRow,
-    ("trade_id", "time_ms", "instrument_id", "taker_id", "maker_id", "taker_order_id", "maker_order_id"),
-)
+TRADES: Final = Table("trades", TradeRow, ("trade_id", "instrument_id", "taker_id", "maker_id"))
 ORDERS: Final = Table("orders", OrderRow, ("order_id", "account_id", "closed_height"))
 INSTRUMENTS: Final = Table("instruments", InstrumentRow, ("instrument_id",))
 ACCOUNTS: Final = Table("accounts", AccountUpdate, ("account_id", "seq", "height"), unique=2)
-TABLES: Final = (BLOCKS, TXS, TRADES, ORDERS, INSTRUMENTS, ACCOUNTS)
+TABLES: Final[tuple[AnyTable, ...]] = (BLOCKS, TXS, TRADES, ORDERS, INSTRUMENTS, ACCOUNTS)
 
 SCHEMA: Final = """
-CREATE TABLE heads(number INTEGER PRIMARY KEY, row TEXT, digest INTEGER);
-CREATE TABLE blocks(height INTEGER PRIMARY KEY, row TEXT, digest INTEGER);
+CREATE TABLE heads(number INTEGER PRIMARY KEY, digest INTEGER, row TEXT);
+CREATE TABLE blocks(height INTEGER PRIMARY KEY, digest INTEGER, row TEXT);
 CREATE TABLE txs(tx_hash TEXT PRIMARY KEY, height INTEGER, account_id INTEGER, signer TEXT, nonce INTEGER,
- row TEXT, digest INTEGER) WITHOUT ROWID;
+ digest INTEGER, row TEXT) WITHOUT ROWID;
 CREATE INDEX txs_by_height ON txs(height);
 CREATE INDEX txs_by_nonce ON txs(account_id, signer, nonce);
-CREATE TABLE trades(trade_id INTEGER PRIMARY KEY, time_ms INTEGER, instrument_id INTEGER, taker_id INTEGER,
- maker_id INTEGER, taker_order_id INTEGER, maker_order_id INTEGER, row TEXT, digest INTEGER);
+CREATE TABLE trades(trade_id INTEGER PRIMARY KEY, instrument_id INTEGER, taker_id INTEGER, maker_id INTEGER,
+ digest INTEGER, row TEXT);
 CREATE INDEX trades_by_instrument ON trades(instrument_id, trade_id);
 CREATE INDEX trades_by_taker ON trades(taker_id, trade_id);
 CREATE INDEX trades_by_maker ON trades(maker_id, trade_id);
-CREATE TABLE orders(order_id INTEGER PRIMARY KEY, account_id INTEGER, closed_height INTEGER, row TEXT, digest INTEGER);
+CREATE TABLE orders(order_id INTEGER PRIMARY KEY, account_id INTEGER, closed_height INTEGER, digest INTEGER, row TEXT);
 CREATE INDEX orders_by_account ON orders(account_id, order_id);
-CREATE TABLE instruments(instrument_id INTEGER PRIMARY KEY, row TEXT, digest INTEGER);
-CREATE TABLE accounts(account_id INTEGER, seq INTEGER, height INTEGER, row TEXT, digest INTEGER,
+CREATE TABLE instruments(instrument_id INTEGER PRIMARY KEY, digest INTEGER, row TEXT);
+CREATE TABLE accounts(account_id INTEGER, seq INTEGER, height INTEGER, digest INTEGER, row TEXT,
  PRIMARY KEY(account_id, seq)) WITHOUT ROWID;
 CREATE INDEX accounts_by_height ON accounts(height);
 """

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import WSCloseCode, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from holdfast.gateway import envelope
 from holdfast.gateway.api import Api, Caller
@@ -302,6 +303,9 @@ async def _guard(request: web.Request, handler: Respond) -> web.StreamResponse:
     except web.HTTPException as refusal:
         words = f"there is no {request.method} {ascii(request.path)[1:-1][:80]}; see /"
         return _reply(_refusal(ApiCode.METHOD_NOT_FOUND, "NO_SUCH_PATH", words), status=refusal.status)
+    except (ConnectionError, HttpProcessingError):
+        # The client has left, or its body is no HTTP: nobody reads this, or only a number.
+        return _reply(_refusal(ApiCode.PARSE_ERROR, "BODY_BROKEN", "the body did not arrive whole"))
 
 
 def _caller(request: web.Request) -> Caller:

@@ -3,7 +3,7 @@
 Times of a replay are UTC times of the data or heights, both turned into data time before the run, so that a fault comes
 when it was ordered even while no block commits. A live fault begins now, and holds for a time or until it is healed.
 
-Promise: a wrong spec gets one line that names what is wrong and lists the kinds with their keys.
+Promise: a wrong spec gets one line that names what is wrong and says how its kind is written, or lists the kinds.
 """
 
 import datetime as dt

@@ -3,6 +3,7 @@
     holdfast.json         what the chain is; `format` says which programs may open it
     genesis               the canonical bytes that the chain starts from
     lock                  held by the process that runs here
+    unfinished            there while the directory is laid out, and after a start that did not get so far
     validator-N/key       a validator's private key, readable by its owner alone
     validator-N/store/    that validator's files
     index.sqlite          the gateway's index, which is derived and may be deleted
@@ -28,6 +29,7 @@ ABOUT_FILE: Final = "holdfast.json"
 GENESIS_FILE: Final = "genesis"
 INDEX_FILE: Final = "index.sqlite"
 _LOCK_FILE: Final = "lock"
+_UNFINISHED_FILE: Final = "unfinished"
 _KEY_FILE: Final = "key"
 _KEY_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
@@ -82,22 +84,22 @@ class Home:
     # Opening
 
     def open(self) -> About | None:
-        """Lock the directory, creating it where absent; return what it holds, None where it is empty.
+        """Lock the directory, creating it where absent; return what it holds, None where it is to be laid out.
 
         Refuses: HomeError, for a directory in use, one that is not Holdfast's, or of another format.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            names = {entry.name for entry in self.root.iterdir()} - {_LOCK_FILE}
         except OSError as error:
             raise HomeError(f"{self.root}: {error.strerror}; choose another directory with --data") from error
-        names = {entry.name for entry in self.root.iterdir()} - {_LOCK_FILE}
-        if names and ABOUT_FILE not in names:
+        if names and not names & {ABOUT_FILE, _UNFINISHED_FILE}:
             raise HomeError(
                 f"{self.root}: holds files, and none is {ABOUT_FILE}: this is not a Holdfast data directory;"
                 " choose an empty one with --data"
             )
         self._take_lock()
-        return self.read_about() if names else None
+        return self.read_about() if ABOUT_FILE in names else None
 
     def hold(self) -> bool:
         """Lock a directory that nobody uses; tell whether it is locked now."""
@@ -153,14 +155,27 @@ class Home:
     # Creating
 
     def create(self, about: About, genesis: bytes, seeds: Sequence[KeyPair]) -> None:
-        """Lay out an empty directory: keys and genesis first, so that `holdfast.json` means that all is there."""
-        for index, pair in enumerate(seeds):
-            folder = self.validator(index)
-            folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
-            key = _Key(pair.public_key.hex(), pair.seed.hex())
-            _write(folder / _KEY_FILE, msgspec.json.format(msgspec.json.encode(key)), _KEY_MODE)
-        _write(self.root / GENESIS_FILE, genesis)
-        self.write_about(about)
+        """Lay out a directory: keys and genesis first, so that `holdfast.json` means that all is there.
+
+        Why: one that was begun and never finished has signed nothing, so it is laid out anew.
+
+        Refuses: HomeError, where there is no room or no right to write.
+        """
+        try:
+            (self.root / _UNFINISHED_FILE).touch()
+            _sync_folder(self.root)
+            for index, pair in enumerate(seeds):
+                folder = self.validator(index)
+                folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+                key = _Key(pair.public_key.hex(), pair.seed.hex())
+                _write(folder / _KEY_FILE, msgspec.json.format(msgspec.json.encode(key)), _KEY_MODE)
+            _write(self.root / GENESIS_FILE, genesis)
+            self.write_about(about)
+            (self.root / _UNFINISHED_FILE).unlink()
+        except OSError as error:
+            place = error.filename or self.root
+            mend = "free space and start again, or choose another directory with --data"
+            raise HomeError(f"{place}: {error.strerror}; {mend}") from error
 
     def write_about(self, about: About) -> None:
         """Put a new description in the old one's place."""
@@ -209,7 +224,11 @@ class Home:
 
     def _take_lock(self) -> None:
         path = self.root / _LOCK_FILE
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            mend = "make the directory writable, or choose another with --data"
+            raise HomeError(f"{path}: {error.strerror}; {mend}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -244,8 +263,12 @@ def _write(path: Path, data: bytes, mode: int = 0o644) -> None:
     finally:
         os.close(descriptor)
     temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

@@ -81,8 +81,10 @@ async def _serve(devnet: Devnet, options: Options) -> int:
         # What is loaded stays; the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        _log("ready", {"height": devnet.cluster.height, "port": gateway.port, "data": devnet.persistence})
         _announce(devnet, gateway.port, as_json=options.as_json)
         await _wait(stop, options.stop_after_s)
+        _log("stopping", {"height": devnet.cluster.height})
         return 0
     finally:
         await gateway.close()
