@@ -102,7 +102,11 @@ class IndexFile:
             for suffix in ("", "-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         self.damage = ""
-        self.connect()
+        try:
+            self.connect()
+        except (sqlite3.Error, IndexDamagedError):
+            self.damage = self.damage or "the index could not be made anew"
+            raise
 
     def close(self) -> None:
         """Close all connections."""

@@ -5,8 +5,10 @@ refused for want of room is refused before it is handed on; once it may have bee
 """
 
 import asyncio
+import contextlib
+import threading
 from collections import OrderedDict
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from typing import Final
 
 from holdfast.gateway.answers import NEVER, NONCE_GONE, Ended, Result, judge_nonce, list_order_numbers, pending, refused
@@ -18,6 +20,8 @@ from holdfast.gateway.instruments import Instruments
 from holdfast.gateway.metrics import Metrics
 from holdfast.gateway.orders import show_order, show_own_trade
 from holdfast.gateway.rows import TradeRow, TxRow, decode_tx, list_decoded, show_event
+from holdfast.gateway.sealed import IndexDamagedError
+from holdfast.node.application import CheckTxResponse
 from holdfast.node.embedded import NoValidatorError
 from holdfast.primitives.reject import Code
 from holdfast.protocol.limits import TX_BYTES_MAX
@@ -28,6 +32,7 @@ REMEMBERED_MAX: Final = 65_536
 _OFFER_S: Final = 5.0
 _RETRY_S: Final = 0.1
 _LOOK_S: Final = 0.02
+_BUILDING: Final = "the index is being checked or built from the blocks; ask again soon"
 
 
 class _Waiter:
@@ -38,6 +43,44 @@ class _Waiter:
     def __init__(self, future: asyncio.Future[Ended]) -> None:
         self.count = 0
         self.future = future
+
+
+class _Bridge:
+    """Brings validators' answers into the event loop: those that have come by the time it looks, with one wake-up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._come: list[tuple[asyncio.Future[CheckTxResponse], Future[CheckTxResponse]]] = []
+
+    def bring(self, offered: Future[CheckTxResponse]) -> asyncio.Future[CheckTxResponse]:
+        """Return what the event loop waits for; it may be given up without harm to what was offered."""
+        loop = asyncio.get_running_loop()
+        awaited: asyncio.Future[CheckTxResponse] = loop.create_future()
+
+        def come(done: Future[CheckTxResponse]) -> None:
+            with self._lock:
+                self._come.append((awaited, done))
+                is_first = len(self._come) == 1
+            if is_first:
+                # A loop that has closed since has nobody left to be told.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._deliver)
+
+        offered.add_done_callback(come)
+        return awaited
+
+    def _deliver(self) -> None:
+        with self._lock:
+            come, self._come = self._come, []
+        for awaited, done in come:
+            if awaited.done():
+                continue
+            if done.cancelled():
+                awaited.cancel()
+            elif (error := done.exception()) is not None:
+                awaited.set_exception(error)
+            else:
+                awaited.set_result(done.result())
 
 
 class Submitter:
@@ -56,6 +99,7 @@ class Submitter:
         self._waiters = 0
         # What was handed on from here and has not come back: it is pending, whatever anybody says of it now.
         self._accepted: OrderedDict[bytes, None] = OrderedDict()
+        self._bridge = _Bridge()
         self._heights: list[tuple[int, asyncio.Future[None]]] = []
 
     @property
@@ -78,10 +122,7 @@ class Submitter:
                     trades = trades_by_tx.get(decoded.tx_hash.hex(), [])
                     ended = Ended(commit.height, commit.time_ms, commit.app_hash, decoded, trades, rows.orders)
                     waiter.future.set_result(ended)
-        for height, reached in self._heights:
-            if height <= commit.height and not reached.done():
-                reached.set_result(None)
-        self._heights = [entry for entry in self._heights if not entry[1].done()]
+        self._wake_reached(commit.height)
 
     async def submit(self, tx: bytes, *, waits: bool, timeout_s: float) -> Result:
         """Hand a transaction on and return what became of it. Refuses: ApiError, where it was not handed on."""
@@ -129,10 +170,8 @@ class Submitter:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                offered = asyncio.wrap_future(self._backend.submit(tx))
-                check = await asyncio.wait_for(
-                    asyncio.shield(offered), max(0.01, min(_OFFER_S, deadline - loop.time()))
-                )
+                offered = self._bridge.bring(self._backend.submit(tx))
+                check = await asyncio.wait_for(offered, max(0.01, min(_OFFER_S, deadline - loop.time())))
             except (CancelledError, asyncio.CancelledError):
                 # The validator went down with it, or nobody serves; a request that was itself cancelled ends here too.
                 task = asyncio.current_task()
@@ -194,29 +233,57 @@ class Submitter:
             await asyncio.sleep(_LOOK_S)
 
     def _explain_used(self, tx_hash: bytes, envelope: Envelope, code: int) -> Result:
-        """Return whether these bytes have used their nonce, or others."""
-        known = self.find(tx_hash)
-        if known is not None:
-            return known
-        other = self._history.find_tx_by_nonce(envelope.account_id, envelope.signer, envelope.nonce)
-        if other is not None or self._history.first_height <= 1:
+        """Return whether these bytes have used their nonce, or others. A damaged index says neither."""
+        history, clears = self._history, self._history.clears
+        try:
+            known = self._find(tx_hash)
+            if known is not None:
+                return known
+            other = history.find_tx_by_nonce(envelope.account_id, envelope.signer, envelope.nonce)
+            if other is not None and self._is_contradicted(other, tx_hash):
+                raise history.fail(f"block {other.height} does not hold transaction {other.tx_hash}")
+            has_all = history.first_height <= 1
+            # Nonce 0 counts as used from the start; every other one was used by somebody.
+            if other is None and has_all and code == Code.NONCE_USED and envelope.nonce and self._follower.is_whole:
+                raise history.fail(f"nonce {envelope.nonce} of account {envelope.account_id} is used by nobody")
+        except IndexDamagedError:
+            return self._unknown(tx_hash, _BUILDING)
+        # It may have been cleared between two looks.
+        if not self._follower.is_whole or history.clears != clears:
+            return self._unknown(tx_hash, _BUILDING)
+        if other is not None or has_all:
             used_by = "" if other is None else f"; transaction {other.tx_hash} used it"
             return refused(tx_hash, code, f"{name_of(code)}: nonce {envelope.nonce} is used{used_by}")
-        message = "its nonce was used before the blocks that this node keeps; look at the account"
-        return self._pending(tx_hash, message) | {"state": "unknown"}
+        return self._unknown(tx_hash, "its nonce was used before the blocks that this node keeps; look at the account")
+
+    def _is_contradicted(self, row: TxRow, tx_hash: bytes) -> bool:
+        """Return whether the block log says otherwise than the index of who used a nonce, where it keeps that block."""
+        try:
+            commit = fetch_commit(self._backend, row.height)
+        except NoValidatorError:
+            commit = None
+        if commit is None:
+            return False
+        hashes = {decoded.tx_hash for decoded in list_decoded(commit)}
+        return bytes.fromhex(row.tx_hash) not in hashes or tx_hash in hashes
 
     async def _reach(self, height: int) -> None:
-        if self._history.height >= height and self._follower.is_caught_up:
+        if self._history.height >= height and self._follower.is_whole:
             return
         reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._heights.append((height, reached))
         await reached
 
     def caught_up(self) -> None:
-        """Wake who waits for the index where it has caught up by fetching."""
-        for height, reached in self._heights:
-            if height <= self._history.height and not reached.done():
-                reached.set_result(None)
+        """Wake who waits for the index where it has caught up by fetching, or was checked."""
+        self._wake_reached(self._history.height)
+
+    def _wake_reached(self, here: int) -> None:
+        if self._follower.is_whole:
+            for height, reached in self._heights:
+                if height <= here and not reached.done():
+                    reached.set_result(None)
+        self._heights = [entry for entry in self._heights if not entry[1].done()]
 
     def _accept(self, tx_hash: bytes) -> None:
         self._accepted[tx_hash] = None
@@ -236,10 +303,19 @@ class Submitter:
     def _pending(self, tx_hash: bytes, message: str) -> Result:
         return pending(tx_hash, message, is_stalled=self._metrics.is_stalled())
 
+    def _unknown(self, tx_hash: bytes, message: str) -> Result:
+        return self._pending(tx_hash, message) | {"state": "unknown"}
+
     # What is known already
 
     def find(self, tx_hash: bytes) -> Result | None:
-        """Return a committed transaction's result, None where the index has none."""
+        """Return a committed transaction's result, None where the index has none, or cannot tell."""
+        try:
+            return self._find(tx_hash)
+        except IndexDamagedError:
+            return None
+
+    def _find(self, tx_hash: bytes) -> Result | None:
         row = self._history.find_tx(tx_hash)
         if row is None:
             return None
@@ -249,7 +325,9 @@ class Submitter:
             commit = None
         if commit is None:
             return self._show_row(row)
-        decoded = next(one for one in list_decoded(commit) if one.tx_hash == tx_hash)
+        decoded = next((one for one in list_decoded(commit) if one.tx_hash == tx_hash), None)
+        if decoded is None:
+            raise self._history.fail(f"block {row.height} does not hold transaction {row.tx_hash}")
         account_id = decoded.envelope.account_id if decoded.envelope else 0
         order_ids = list_order_numbers(decoded.receipt.events, account_id)
         trades = [row for row in self._history.list_block_trades(row.height) if row.tx_hash == tx_hash.hex()]
@@ -263,8 +341,8 @@ class Submitter:
             "state": "committed",
             "tx_hash": row.tx_hash,
             "height": row.height,
-            "time_ms": block[1] if block else 0,
-            "app_hash": block[2] if block else "",
+            "time_ms": block.time_ms if block else 0,
+            "app_hash": block.app_hash if block else "",
             "code": row.code,
             "code_name": name_of(row.code),
             "message": row.detail,
@@ -283,21 +361,25 @@ class Submitter:
             return known
         if self.is_accepted(tx_hash):
             return self._pending(tx_hash, self._why_not_yet())
-        if not self._follower.is_caught_up:
-            return self._pending(tx_hash, "the index is being built") | {"state": "unknown"}
-        return self._pending(tx_hash, "no block holds it, and it was not handed on from here since the start") | {
-            "state": "unknown"
-        }
+        if not self._follower.is_whole:
+            return self._unknown(tx_hash, _BUILDING)
+        return self._unknown(tx_hash, "no block holds it, and it was not handed on from here since the start")
 
     async def get_by_nonce(self, account_id: int, signer: bytes, nonce: int) -> Result:
         """Return what used a nonce: committed, or unknown where nothing has."""
-        row = self._history.find_tx_by_nonce(account_id, signer, nonce)
+        try:
+            row = self._history.find_tx_by_nonce(account_id, signer, nonce)
+        except IndexDamagedError:
+            row = None
         if row is not None:
-            return self.find(bytes.fromhex(row.tx_hash)) or self._pending(bytes.fromhex(row.tx_hash), "")
+            tx_hash = bytes.fromhex(row.tx_hash)
+            return self.find(tx_hash) or self._unknown(tx_hash, _BUILDING)
         with self._backend.reading() as view:
             is_free = judge_nonce(view.draft, account_id, signer, nonce) == Code.OK
         words = "no transaction has used this nonce" if is_free else "this nonce is used up or out of reach"
-        return self._pending(b"", words) | {"state": "unknown", "nonce_is_free": is_free}
+        if not is_free and not self._follower.is_whole:
+            words = _BUILDING
+        return self._unknown(b"", words) | {"nonce_is_free": is_free}
 
     def show(self, ended: Ended) -> Result:
         """Return a committed transaction's result."""

@@ -4,7 +4,7 @@ The rules are the same for a mempool, a proposer and those who judge its proposa
 state and the block. What execution alone can tell (margin, books) is not asked here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from holdfast.node.application import BlockRequest, ExtendedCommit, PrepareRequest
@@ -59,12 +59,22 @@ class Cache:
         if known is not None:
             return known[0]
         admission = machine.admit_tx(self._domain, tx)
+        self._keep(key, tx, admission)
+        return admission
+
+    def admit_many(self, txs: Sequence[bytes]) -> None:
+        """Decode and verify, all in one go, what is not known yet."""
+        fresh = {key: tx for tx in txs if len(tx) <= TX_BYTES_MAX and (key := sha256(tx)) not in self._known}
+        admissions = machine.admit_txs(self._domain, tuple(fresh.values()))
+        for (key, tx), admission in zip(fresh.items(), admissions, strict=True):
+            self._keep(key, tx, admission)
+
+    def _keep(self, key: bytes, tx: bytes, admission: Admission) -> None:
         self._known[key] = (admission, len(tx))
         self._bytes += len(tx)
         while len(self._known) > _CACHE_MAX or self._bytes > _CACHE_BYTES_MAX:
             _, size = self._known.pop(next(iter(self._known)))
             self._bytes -= size
-        return admission
 
     def forget(self, txs: Iterable[bytes]) -> None:
         """Drop what is committed: nobody proposes it again."""

@@ -4,7 +4,7 @@ What is computed for a proposal is kept by the block's hash, so that finalising 
 committed state changes in `commit` alone; readers see whole blocks only.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
 from typing import Final
@@ -112,6 +112,10 @@ class ExchangeApplication:
         with self._lock:
             code, log = self._admit.check(self.state.reader(), tx)
         return CheckTxResponse(code, log)
+
+    def verify_ahead(self, txs: Sequence[bytes]) -> None:
+        """Verify, all in one go, transactions that are about to be judged."""
+        self._admit.admit_many(txs)
 
     def prepare_proposal(self, request: PrepareRequest) -> tuple[bytes, ...]:
         """Put the oracle commit first, then the admissible commands, cancels before the rest."""

@@ -23,7 +23,8 @@ class Mempool:
         self._bytes_max = bytes_max
         self._age_heights_max = age_heights_max
         self._waiting: dict[bytes, _Waiting] = {}
-        self._recent: deque[frozenset[bytes]] = deque(maxlen=_RECENT_HEIGHTS)
+        self._recent: deque[frozenset[bytes]] = deque()
+        self._included: set[bytes] = set()
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -34,9 +35,13 @@ class Mempool:
         """Tell whether a transaction waits."""
         return tx_hash in self._waiting
 
+    def is_known(self, tx_hash: bytes) -> bool:
+        """Tell whether a transaction waits or was in one of the last blocks."""
+        return self.is_waiting(tx_hash) or self.was_included(tx_hash)
+
     def was_included(self, tx_hash: bytes) -> bool:
         """Tell whether a transaction was in one of the last blocks."""
-        return any(tx_hash in included for included in self._recent)
+        return tx_hash in self._included
 
     def has_room(self, tx: bytes) -> bool:
         """Tell whether a transaction of its size fits."""
@@ -63,6 +68,9 @@ class Mempool:
         """Drop what a block included, and what has waited too long."""
         included = frozenset(map(sha256, txs))
         self._recent.append(included)
+        self._included |= included
+        if len(self._recent) > _RECENT_HEIGHTS:
+            self._included -= self._recent.popleft()
         for tx_hash in included:
             self._drop(tx_hash)
         oldest_height = height - self._age_heights_max

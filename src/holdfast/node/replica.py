@@ -150,6 +150,12 @@ class Replica(Readings):
             return CheckTxResponse(Code.MEMPOOL_FULL, "this replica takes no transactions now")
         return self._txs.offer(tx, self.height)
 
+    def submit_many(self, txs: Sequence[bytes]) -> list[CheckTxResponse]:
+        """Offer transactions that have come together; the answers are in their order."""
+        if self.halt_reason or not self._is_up:
+            return [self.submit(tx) for tx in txs]
+        return self._txs.offer_many(txs, self.height)
+
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
             action()
@@ -293,8 +299,7 @@ class Replica(Readings):
             case ProposalMessage():
                 self._take_proposal(sender, message)
             case TxsMessage():
-                for tx in message.txs:
-                    self._txs.take(tx, self.height)
+                self._txs.take_many(message.txs, self.height)
             case CommitNotice():
                 self._rounds.compare_notice(message)
                 self._catchup.note(sender, message.height)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from holdfast.node.application import (
@@ -34,6 +35,9 @@ from holdfast.protocol.machine import Receipt
 # The rebuilding invariants may take this share of a validator's time; see `_Exchange`.
 _REBUILD_PERCENT = 5
 _REBUILD_EVERY_MIN = 64
+# Offers that may wait for a validator, and how many it looks at in one go.
+OFFERS_MAX = 16_384
+OFFERS_AT_ONCE = 256
 
 
 class CommitEvent(NamedTuple):
@@ -110,7 +114,7 @@ class Validator:
         self._disk: Disk | None = None
         self._loop: Loop | None = None
         self._failure: Failure | None = None
-        self._waiting: set[Future[CheckTxResponse]] = set()
+        self._waiting: dict[Future[CheckTxResponse], bytes] = {}
         self._waiting_lock = threading.Lock()
 
     # Life
@@ -139,10 +143,7 @@ class Validator:
             self._disk.close()
         self.replica = None
         self.app = self._open_app = self._disk = None
-        with self._waiting_lock:
-            waiting, self._waiting = self._waiting, set()
-        for future in waiting:
-            future.cancel()
+        self._cancel_waiting()
 
     def pause(self) -> None:
         """Stand still, as a stopped process does."""
@@ -217,19 +218,36 @@ class Validator:
             future.cancel()
             return future
         with self._waiting_lock:
-            self._waiting.add(future)
-
-        def offer() -> None:
-            with self._waiting_lock:
-                self._waiting.discard(future)
-            if future.set_running_or_notify_cancel():
-                future.set_result(replica.submit(tx))
-
-        if not loop.post(offer):
+            is_first, has_room = not self._waiting, len(self._waiting) < OFFERS_MAX
+            if has_room:
+                self._waiting[future] = tx
+        if not has_room:
             future.cancel()
+        # What comes until the validator has time for the first is offered together with it.
+        elif is_first and not loop.post(lambda: self._offer_waiting(loop, replica)):
+            self._cancel_waiting()
         return future
 
+    def _cancel_waiting(self) -> None:
+        with self._waiting_lock:
+            waiting, self._waiting = self._waiting, {}
+        for future in waiting:
+            future.cancel()
+
     # In the validator's thread
+
+    def _offer_waiting(self, loop: Loop, replica: Replica) -> None:
+        with self._waiting_lock:
+            taken = dict(islice(self._waiting.items(), OFFERS_AT_ONCE))
+            for future in taken:
+                del self._waiting[future]
+            is_more = bool(self._waiting)
+        # Votes and blocks that have come meanwhile go before the rest.
+        if is_more and not loop.post(lambda: self._offer_waiting(loop, replica)):
+            self._cancel_waiting()
+        offers = {future: tx for future, tx in taken.items() if future.set_running_or_notify_cancel()}
+        for future, answer in zip(offers, replica.submit_many(tuple(offers.values())), strict=True):
+            future.set_result(answer)
 
     def _come_up(self, loop: Loop, *, state_sync: bool) -> None:
         given = self.given

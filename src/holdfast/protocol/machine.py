@@ -166,14 +166,27 @@ def make_admit(draft: Draft) -> Admit:
 
 def admit_tx(domain: bytes, tx: bytes) -> Admission:
     """Decode a transaction and verify its signature, whatever the state."""
-    try:
-        signed = TX_DECODER.decode(tx)
-        envelope = ENVELOPE_DECODER.decode(signed.payload)
-    except Malformed as fault:
-        return Admission(None, Code.BAD_ENCODING, str(fault))
-    if not crypto.verify(envelope.signer, domain + signed.payload, signed.signature):
-        return Admission(None, Code.BAD_SIGNATURE)
-    return Admission(envelope, Code.OK)
+    return admit_txs(domain, (tx,))[0]
+
+
+def admit_txs(domain: bytes, txs: Sequence[bytes]) -> list[Admission]:
+    """Decode transactions and verify their signatures, whatever the state.
+
+    Why: each call into the verifier gives up the interpreter and has to get it back, which may take as long as it does.
+    """
+    found: list[Admission] = []
+    signatures: list[tuple[bytes, bytes, bytes]] = []
+    for tx in txs:
+        try:
+            signed = TX_DECODER.decode(tx)
+            envelope = ENVELOPE_DECODER.decode(signed.payload)
+        except Malformed as fault:
+            found.append(Admission(None, Code.BAD_ENCODING, str(fault)))
+            continue
+        found.append(Admission(envelope, Code.OK))
+        signatures.append((envelope.signer, domain + signed.payload, signed.signature))
+    verdicts = iter(crypto.verify_many(signatures))
+    return [one if one.envelope is None or next(verdicts) else Admission(None, Code.BAD_SIGNATURE) for one in found]
 
 
 def apply_tx(draft: Draft, before: Draft, context: BlockContext, admission: Admission) -> Receipt:

@@ -60,4 +60,4 @@ class DevnetSettings:
         """Return the settings of every replica: on one machine messages take no time, work does."""
         wait_ms = max(300, self.block_interval_ms)
         timeouts = Timeouts(2 * wait_ms, wait_ms, wait_ms, wait_ms, wait_ms, wait_ms)
-        return ReplicaConfig(timeouts=timeouts, gossip_delay_ms=5, rebroadcast_ms=1_000)
+        return ReplicaConfig(timeouts=timeouts, gossip_delay_ms=15, rebroadcast_ms=1_000)
