@@ -1,29 +1,33 @@
 """An account's events as people read them: names, coin and money for ids, ticks, lots and atoms."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from holdfast.cli.show import coin, show_time, show_value, usdc
 from holdfast.client.amounts import from_atoms
-from holdfast.protocol.ledger.state import ASSET_NAMES
-from holdfast.protocol.trading.messages import Cancelled
+from holdfast.client.names import ASSETS, CANCEL_REASONS
 
 if TYPE_CHECKING:
-    from holdfast.client.blocking import Exchange
-    from holdfast.client.results import Instrument
+    from holdfast.client.results import Instrument, Rows
 
 _USDC: Final = 0
 _TIMES: Final = frozenset(("time_ms", "expires_ms", "expiry_ms", "frozen_until_ms"))
 _ORDERS_MAX: Final = 10_000
-_REASONS: Final = {int(reason): reason.name.lower().replace("_", " ") for reason in Cancelled}
 _SIDES: Final = ("buy", "sell")
 _HIDDEN: Final = frozenset(("type", "asset_id", "instrument_id"))
+
+
+class Lister(Protocol):
+    """What knows the instruments: `Exchange`."""
+
+    def instruments(self, currency: str) -> "Rows[Instrument]":
+        """Return what is listed on a currency."""
 
 
 class Words:
     """Puts events into words. What an event counts in is found by its fields; an unknown field is shown as it is."""
 
-    def __init__(self, exchange: "Exchange") -> None:
+    def __init__(self, exchange: Lister) -> None:
         """Ask a node for its instruments when the first event needs one."""
         self._exchange = exchange
         self._instruments: dict[int, Instrument] = {}
@@ -67,8 +71,8 @@ def _show_field(name: str, value: object, instrument: "Instrument | None", asset
         return f"{label} {show_value(value)}"
     if name in _TIMES:
         return f"{label.removesuffix(' ms')} {show_time(value)}"
-    if name == "reason" and value in _REASONS:
-        return f"{label} {_REASONS[value]}"
+    if name == "reason" and value in CANCEL_REASONS:
+        return f"{label} {CANCEL_REASONS[value]}"
     if name.endswith("side") and value in (0, 1):
         return f"{label} {_SIDES[value]}"
     if name.endswith("atoms"):
@@ -84,6 +88,6 @@ def _show_field(name: str, value: object, instrument: "Instrument | None", asset
 
 
 def _show_asset(atoms: int, asset_id: int) -> str:
-    if not 0 <= asset_id < len(ASSET_NAMES):
+    if not 0 <= asset_id < len(ASSETS):
         return f"{atoms} atoms"
-    return f"{show_value(from_atoms(atoms, asset_id))} {ASSET_NAMES[asset_id]}"
+    return f"{show_value(from_atoms(atoms, asset_id))} {ASSETS[asset_id]}"
