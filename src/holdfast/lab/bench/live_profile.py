@@ -108,8 +108,8 @@ def _name(frame: FrameType) -> str:
     return f"{code.co_filename.rpartition(_PACKAGE)[2]}:{code.co_qualname}"
 
 
-def main() -> None:
-    """Run the command line whose first argument is where the profile goes, and the rest `holdfast`'s own."""
+def profiled(run: Callable[[], None]) -> None:
+    """Run a command line whose first argument is where the profile goes, and the rest its own."""
     target = Path(sys.argv.pop(1))
     sampler = Sampler()
 
@@ -118,6 +118,4 @@ def main() -> None:
 
     atexit.register(write)
     sampler.start()
-    from holdfast.cli.main import main as run  # noqa: PLC0415 -- what it loads is seen too
-
     run()

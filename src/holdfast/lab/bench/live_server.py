@@ -24,7 +24,9 @@ _KIB: Final = 1_024
 _LOG_SHOWN: Final = 3
 _PROC: Final = Path("/proc")
 _UP: Final = "from holdfast.cli.main import main; main()"
-_PROFILED_UP: Final = "from holdfast.lab.bench.live_profile import main; main()"
+_PROFILED_UP: Final = (
+    "from holdfast.lab.bench.live_profile import profiled; from holdfast.cli.main import main; profiled(main)"
+)
 
 
 class LiveBenchError(Exception):
