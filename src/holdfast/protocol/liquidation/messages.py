@@ -87,7 +87,7 @@ class LiquidationEnded(Record, tag=147):
 
 
 class CoinsSeized(Record, tag=148):
-    """Coins of an account went to the fund, or to those who bore its loss, at their counted value."""
+    """Coins of an account went to the fund at their counted value."""
 
     account_id: U64
     to_account_id: U64
