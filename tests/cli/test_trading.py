@@ -235,3 +235,53 @@ def test_watch__a_number_of_messages__ends_by_itself(call: Call, name: str) -> N
         assert call("watch", *arguments, "--count", "1")[0] == 0
     code, _, err = call("watch", "book", "NOTHING", "--count", "1")
     assert (code, "there is no channel 'book.NOTHING.100ms'" in err) == (2, True)
+
+
+def test_chain__names__are_alone_one_a_line_quoted_first(call: Call, name: str, mark: int) -> None:
+    assert call("order", "place", "buy", "0.01", name, "--price", str(mark // 2), "--account", "demo-1")[0] == 0
+    code, out, err = call("query", "chain", "btc", "--names")
+    names = out.splitlines()
+    assert (code, err, names[0]) == (0, "", name)
+    assert len(names) == len(set(names))
+    assert all(one.startswith("BTC_USDC-") for one in names)
+    futures = [one for one in names if one.count("-") == 1]
+    assert names[: len(futures)] == futures
+    assert call("order", "cancel-all", "--account", "demo-1")[0] == 0
+
+
+def test_views__nothing_to_show__say_none(call: Call) -> None:
+    code, out, _ = call("query", "orders", "--account", "demo-4")
+    assert (code, out.splitlines()[0]) == (0, "none")
+    assert out.splitlines()[1].startswith("height ")
+    assert call("order", "recover", "--account", "demo-4")[1] == "no command is open\n"
+
+
+def test_views__of_money__name_the_unit(call: Call) -> None:
+    _, out, _ = call("query", "margin", "--account", "demo-4")
+    assert "equity              1000000 USDC" in out
+
+
+def test_quote__refused_by_the_exchange__names_side_code_and_mend(call: Call, name: str, mark: int) -> None:
+    assert call("order", "place", "sell", "0.01", name, "--price", str(mark), "--account", "demo-1")[0] == 0
+    asked = ("--bid", str(mark + 1), "--ask", str(mark + 9), "--protection", "5", "--account", "demo-3")
+    code, _, err = call("order", "quote", name, *asked)
+    assert code == 0
+    assert "note: bid refused: POST_ONLY_WOULD_CROSS; choose a price that meets nobody" in err
+    assert "ask refused" not in err
+    for owner in ("demo-1", "demo-3"):
+        assert call("order", "cancel-all", "--account", owner)[0] == 0
+
+
+def test_dev__status_and_refusals__are_read_by_people(call: Call) -> None:
+    code, out, _ = call("dev", "price", "btc", "-10%")
+    assert (code, "factor  0.9" in out, "_ppm" in out) == (0, True, False)
+    code, out, _ = call("dev", "status")
+    assert code == 0
+    assert "until healed" in out
+    assert "{" not in out
+    code, _, err = call("dev", "price", "DOGE", "5")
+    assert (code, "is not one of BTC, ETH, USDC, USDT" in err) == (2, True)
+    code, _, err = call("dev", "crash", "9")
+    assert (code, "Write crash:validator=" in err) == (2, True)
+    assert call("dev", "advance", "0s")[0] == 2
+    assert call("dev", "heal")[0] == 0

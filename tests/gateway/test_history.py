@@ -221,7 +221,7 @@ def test_follower__queue_full__fetches_what_it_dropped() -> None:
             backend.step()
         # The same block again, and one that was told of before those below it.
         follower.take(event)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(told) < 4:  # noqa: ASYNC110 -- another thread tells
                 await asyncio.sleep(0.01)
         assert told == [2, 3, 4, 5]

@@ -1,20 +1,25 @@
 """Log lines cannot be forged, and hold no secrets."""
 
 import json
+import logging
 from collections.abc import Iterator
 
 import pytest
 import structlog
+from aiohttp.http_exceptions import BadStatusLine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.gateway.logs import VALUE_CHARS_MAX, clean, set_up_logs
+from holdfast.gateway.logs import BAD_HTTP_A_SECOND_MAX, VALUE_CHARS_MAX, Bridge, clean, set_up_logs
 
 
 @pytest.fixture(autouse=True)
 def _reset() -> Iterator[None]:
     yield
     structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if isinstance(one, Bridge)]:
+        root.removeHandler(handler)
 
 
 def fail() -> None:
@@ -65,3 +70,32 @@ def test_clean__any_text__prints_on_one_line(text: str) -> None:
 
 def test_clean__long_text__is_cut() -> None:
     assert clean("x" * 100_000) == "x" * VALUE_CHARS_MAX + "..."
+
+
+def test_bridge__what_libraries_write__is_ours_and_never_a_traceback_for_a_stranger_s_bytes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    set_up_logs(level="info", style="json")
+    library = logging.getLogger("aiohttp.server")
+    for error in (BadStatusLine("GET /\nHTTP/9.9"), ConnectionResetError("Connection lost")):
+        library.error("Error handling request from %s", "127.0.0.1", exc_info=error)
+    library.error("Unhandled exception", exc_info=ValueError("inside"))
+    library.warning("slow %d", 3)
+    found = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(one["event"], one["level"]) for one in found] == [
+        ("bad_http", "info"),
+        ("bad_http", "info"),
+        ("library_failed", "error"),
+        ("library", "warning"),
+    ]
+    assert "exception" not in found[0]
+    assert "inside" in found[2]["exception"]
+    assert found[3]["message"] == "slow 3"
+
+
+def test_bridge__a_flood_of_bad_requests__is_told_of_a_few_times_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(level="info", style="json")
+    for _ in range(10 * BAD_HTTP_A_SECOND_MAX):
+        logging.getLogger("aiohttp.server").error("Error", exc_info=ConnectionResetError("lost"))
+    # The second may have turned meanwhile, once or twice.
+    assert len(capsys.readouterr().err.splitlines()) <= 3 * BAD_HTTP_A_SECOND_MAX

@@ -147,3 +147,15 @@ def test_cancel__of_an_open_order__shows_it_cancelled() -> None:
             assert (order["order_state"], order["cancel_reason"]) == ("cancelled", "by_owner")
 
     asyncio.run(run())
+
+
+def test_order_state__number_beyond_all_ids__is_refused_and_no_failure_of_ours() -> None:
+    async def run() -> None:
+        async with served(open_market(1, 0)) as here:
+            for order_id in (str(2**63), "USDC-9223372036854775808", "-1"):
+                envelope = await here.client.envelope("public/get_order_state", order_id=order_id)
+                error = envelope["error"]
+                assert isinstance(error, dict)
+                assert error["data"]["reason"] != "INTERNAL_ERROR"
+
+    asyncio.run(run())

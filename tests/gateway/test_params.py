@@ -63,3 +63,9 @@ def test_submit__not_hex_or_too_long__is_refused(tx: str) -> None:
 def test_key__with_a_line_end__is_refused() -> None:
     with pytest.raises(ApiError, match="signer: "):
         params.from_query(params.Nonce, {"account_id": "1", "signer": "a" * 63 + "\n"})
+
+
+def test_text__of_characters_that_do_not_belong__is_refused_in_words() -> None:
+    with pytest.raises(ApiError, match="it is empty, or has characters that do not belong here") as refusal:
+        params.from_query(params.OneInstrument, {"instrument_name": "\u202eBTC"})
+    assert "regex" not in str(refusal.value)

@@ -198,3 +198,11 @@ def test_plan__many_threads__add_ask_and_end() -> None:
         assert all(results)
     assert plan.fired["oracle-lies"] == 200
     assert plan.list_active(NOW_MS + 1) == ()
+
+
+def test_live_fault__known_kind_with_a_wrong_part__is_told_how_that_kind_is_written_and_no_other() -> None:
+    with pytest.raises(FaultSpecError) as refusal:
+        parse_live_fault("crash:validator=9", validators=4, venues=(), now_ms=NOW_MS)
+    assert str(refusal.value).endswith("is not one of 0 to 3. Write crash:validator=; it may have for=30s")
+    with pytest.raises(FaultSpecError, match="Kinds: crash:validator=; wipe:"):
+        parse_live_fault("meteor:validator=1", validators=4, venues=(), now_ms=NOW_MS)

@@ -7,6 +7,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from holdfast.cli.show import stop
 from holdfast.node import backup as work
 from holdfast.node.backup import BackupError, Copied
 from holdfast.node.home import HomeError
@@ -122,5 +123,4 @@ def _clear() -> None:
 
 
 def _stop(command: str, message: str, code: int) -> NoReturn:
-    typer.echo(f"holdfast {command}: {message}", err=True)
-    raise typer.Exit(code)
+    stop(command, message, code)

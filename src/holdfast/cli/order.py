@@ -247,7 +247,7 @@ def recover(
         if not results:
             typer.echo("no command is open")
             return
-        rows = [(one.tx_hash, one.state, one.height or None, one.code_name or None) for one in results]
+        rows = [(one.tx_hash, one.state, one.height or None, one.code_name if one.code else None) for one in results]
         print_table(["tx hash", "state", "height", "refusal"], rows, right="height")
 
 

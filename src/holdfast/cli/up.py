@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from holdfast.cli.show import stop
+from holdfast.client.errors import EXIT_USAGE
+
 _INTERVAL = re.compile(r"([0-9]{1,6})(ms|s)")
 _DURATION = re.compile(r"([0-9]{1,6})(s|m|h)")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600}
@@ -67,8 +70,7 @@ def up(
         )
         code = run(settings, options)
     except SettingsError as error:
-        typer.echo(f"holdfast up: {error}", err=True)
-        sys.exit(2)
+        stop("up", str(error), EXIT_USAGE)
     sys.exit(code)
 
 

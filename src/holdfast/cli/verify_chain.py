@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from holdfast.cli.show import stop
 from holdfast.lab.audit import AuditProgress, AuditReport, AuditSettings, OnProgress
 from holdfast.lab.audit import verify_chain as audit_chain
 from holdfast.lab.audit_source import AuditInputError
@@ -69,9 +70,7 @@ def verify_chain(
         with _watch() as on_progress:
             report = audit_chain(settings, on_progress)
     except AuditInputError as error:
-        typer.echo(f"holdfast verify-chain: {error}", err=True)
-        sys.stderr.flush()
-        raise typer.Exit(EXIT_BAD_INPUT) from None
+        stop("verify-chain", str(error), EXIT_BAD_INPUT)
     typer.echo(_to_json(report) if as_json else _to_words(report))
     raise typer.Exit(EXIT_SAME if report.is_same else EXIT_DIFFERENT)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from holdfast.cli.show import one_line
 from holdfast.client.proofs import (
     FILE_BYTES_MAX,
     NotProvenError,
@@ -98,7 +99,7 @@ def _read(path: Path, bytes_max: int) -> bytes:
 
 
 def _end(verdict: str, code: int, message: str, *, as_json: bool) -> NoReturn:
-    line = " ".join(message.split())
+    line = one_line(message)
     if as_json:
         typer.echo(json.dumps({"verdict": verdict, "exit_code": code, "reason": line}))
     else:

@@ -15,6 +15,7 @@ from holdfast.gateway.history import History
 from holdfast.gateway.instruments import Instruments
 from holdfast.gateway.metrics import Metrics
 from holdfast.gateway.objects import Shown
+from holdfast.gateway.sealed import IndexDamagedError
 from holdfast.gateway.stats import Stats
 from holdfast.gateway.submit import Submitter
 from holdfast.node.embedded import NoValidatorError
@@ -107,6 +108,13 @@ class Read(NamedTuple):
         """Return the state."""
         return self.view.draft
 
+    @property
+    def whole_index(self) -> History:
+        """Return the index, for answers that also tell what there is not. Refuses: RETRY, where it is not whole."""
+        if not self.api.follower.is_whole:
+            raise building()
+        return self.api.history
+
     def find_instrument(self, name: str) -> tuple[int, Instrument]:
         """Return an instrument by its name, a retired one too. Refuses: NOT_FOUND."""
         known = self.api.instruments
@@ -139,6 +147,12 @@ def stalled(words: str) -> ApiError:
     return ApiError(ApiCode.RETRY, "NO_VALIDATOR", words, retryable=True)
 
 
+def building() -> ApiError:
+    """Return the refusal of what needs the whole index while that is being checked or built."""
+    words = "the index is being checked or built from the blocks; try again soon"
+    return ApiError(ApiCode.RETRY, "INDEX_BUILDING", words, retryable=True)
+
+
 def read(name: str, params: type[P], handler: Callable[[Read, P], object], *, cached: bool = False) -> Method:
     """Make a method that reads one committed height; a cached one answers all who ask the same of it at once."""
 
@@ -155,6 +169,8 @@ def read(name: str, params: type[P], handler: Callable[[Read, P], object], *, ca
                 result = handler(Read(api, view), cast("P", given))
         except NoValidatorError:
             raise stalled("no validator serves; try again when one is back") from None
+        except IndexDamagedError:
+            raise building() from None
         if isinstance(result, dict):
             result = {**result, **shown}
         if cached:
@@ -172,6 +188,8 @@ def act(name: str, params: type[P], handler: Callable[[Call, P], Awaitable[objec
             return Answer(await handler(call, cast("P", given)), {})
         except NoValidatorError:
             raise stalled("no validator serves; try again when one is back") from None
+        except IndexDamagedError:
+            raise building() from None
 
     return Method(name, params, run, _first_line(handler))
 

@@ -2,6 +2,7 @@
 
 Validators' threads only hand over. One thread writes; what it missed (a start, a full queue) it fetches from the blocks
 that are kept. The gateway hears of a block when it is in the index, so what it has answered can always be asked again.
+An index that was kept is checked meanwhile, in a thread of its own, and one that is found damaged is built anew.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from holdfast.consensus.messages import decode_block
 from holdfast.gateway.backend import Backend, CommitEvent
 from holdfast.gateway.history import History, Written
 from holdfast.gateway.rows import Commit
+from holdfast.gateway.sealed import IndexDamagedError
 from holdfast.node.embedded import NoValidatorError
 from holdfast.primitives.reject import Code, Malformed
 from holdfast.protocol.machine import Receipt
@@ -41,7 +43,10 @@ class Follower:
     """Feeds one index from one backend."""
 
     def __init__(self, backend: Backend, history: History, deliver: Deliver, caught_up: Callable[[], None]) -> None:
-        """Prepare; `deliver` and `caught_up` are called in the event loop that starts the follower."""
+        """Prepare; `deliver` and `caught_up` are called in the event loop that starts the follower.
+
+        `caught_up` is called whenever the index has become such that what it does not hold may matter.
+        """
         self._backend = backend
         self._history = history
         self._deliver = deliver
@@ -49,8 +54,12 @@ class Follower:
         self._queue: queue.Queue[CommitEvent | None] = queue.Queue(QUEUE_MAX)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="index", daemon=True)
+        self._checker = threading.Thread(target=self._check, name="index-check", daemon=True)
         self._is_closing = False
+        self._told: int | None = None  # the last height that the gateway has heard of; none before it heard of any
         self.is_caught_up = False
+        self.began_at = 0  # every block above it is delivered
+        self.rebuilds = 0
         self.failure = ""
         self.dropped = 0
         self.told_height = 0  # the highest that any validator has told of; the index follows
@@ -60,11 +69,18 @@ class Follower:
         """Return how many blocks the index lacks."""
         return max(0, self.told_height - self._history.height)
 
+    @property
+    def is_whole(self) -> bool:
+        """Return whether what the index does not hold is in none of the blocks that it was made from."""
+        return self.is_caught_up and self._history.is_checked and not self._history.damage
+
     def start(self) -> None:
         """Begin to follow."""
         self._loop = asyncio.get_running_loop()
         self._backend.on_commit(self.take)
         self._thread.start()
+        if not self._history.is_checked:
+            self._checker.start()
 
     def take(self, event: CommitEvent) -> None:
         """Take a committed block from its validator's thread; a full queue drops it, to be fetched later."""
@@ -79,8 +95,24 @@ class Follower:
         self._is_closing = True
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(None)
-        if self._thread.is_alive():
-            self._thread.join(_JOIN_S)
+        for thread in (self._thread, self._checker):
+            if thread.is_alive():
+                thread.join(_JOIN_S)
+
+    # In a thread of its own
+
+    def _check(self) -> None:
+        """Check the index that was kept until that is done."""
+        while not self._is_closing:
+            try:
+                self._history.check(lambda: self._is_closing)
+            except Exception:  # noqa: BLE001 -- whatever it is, it is told and tried again
+                # Until it is done nothing is concluded from what the index does not hold; that much is safe.
+                structlog.get_logger("index").exception("index_check_failed")
+                time.sleep(_RETRY_S)
+            else:
+                self._post(self._tell_caught_up)
+                return
 
     # In the follower's own thread
 
@@ -88,10 +120,14 @@ class Follower:
         """Follow until closed. An index that cannot be written says so and tries again; the exchange goes on."""
         while not self._is_closing:
             try:
+                if self._history.damage:
+                    self._rebuild()
                 self._begin()
-                while not self._is_closing:
+                while not self._history.damage and not self._is_closing:
                     self._step()
                     self.failure = ""
+            except IndexDamagedError as error:
+                self._history.fail(str(error))
             except Exception as error:  # noqa: BLE001 -- whatever it is, it is told and tried again
                 reason = f"{type(error).__name__}: {error}"
                 if reason != self.failure:
@@ -99,13 +135,25 @@ class Follower:
                 self.failure = reason
                 time.sleep(_RETRY_S)
 
+    def _rebuild(self) -> None:
+        """Forget a damaged index; the blocks that are kept make a new one."""
+        self.is_caught_up = False
+        if self.rebuilds:
+            # A disk that goes on like this shall not keep the machine busy.
+            time.sleep(_RETRY_S)
+        self.rebuilds += 1
+        structlog.get_logger("index").warning("index_cleared", reason=self._history.damage)
+        self._history.clear()
+
     def _begin(self) -> None:
         if not self.is_caught_up:
             # Before a validator is up, nobody can tell how far the chain is.
             while not self.told_height and not self._top() and not self._is_closing:
                 time.sleep(_LOOK_EARLY_S)
             self._check_chain()
-            self._fetch_missing(tells=False)
+            self._fetch_missing(tells=self._told is not None)
+            if self._told is None:
+                self._told = self.began_at = self._history.height
             self.is_caught_up = True
             self._post(self._tell_caught_up)
 
@@ -147,8 +195,10 @@ class Follower:
         if commits[-1].height // _PRUNE_EVERY != (commits[0].height - 1) // _PRUNE_EVERY:
             kept = KEEP_BLOCKS_IN_MEMORY if self._history.is_in_memory else KEEP_BLOCKS
             self._history.prune(commits[-1].height - kept)
-        if tells:
-            self._post(lambda: self._deliver(written))
+        fresh = [one for one in written if one.rows.commit.height > (self._told or 0)]
+        if tells and fresh:
+            self._told = fresh[-1].rows.commit.height
+            self._post(lambda: self._deliver(fresh))
 
     def _post(self, call: Callable[[], None]) -> None:
         loop = self._loop

@@ -34,6 +34,8 @@ def list_reasons(backend: Backend, follower: Follower, metrics: Metrics) -> list
         reasons.append(f"the index does not follow: {follower.failure}")
     elif not follower.is_caught_up:
         reasons.append("the index is being built from the blocks")
+    elif not follower.is_whole:
+        reasons.append("the index is being checked")
     elif follower.behind > BEHIND_MAX:
         reasons.append(f"the index is {follower.behind} blocks behind")
     return reasons

@@ -7,7 +7,7 @@ when a validator lets go. Every method that reads refuses a damaged index: Index
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -48,7 +48,8 @@ from holdfast.gateway.sealed import (
 
 _PRUNED: Final = (
     "SELECT account_id, seq, digest FROM accounts AS one WHERE height < ?"
-    " AND seq < (SELECT max(seq) FROM accounts WHERE account_id = one.account_id) LIMIT 20000"
+    " AND seq < (SELECT max(seq) FROM accounts WHERE account_id = one.account_id)"
+    " ORDER BY height, account_id, seq LIMIT 20000"
 )
 _PRUNED_DIGESTS: Final = f"SELECT json_group_array(digest) FROM ({_PRUNED})"  # noqa: S608 -- words of ours
 _PRUNE: Final = f"DELETE FROM accounts WHERE (account_id, seq) IN (SELECT account_id, seq FROM ({_PRUNED}))"  # noqa: S608
@@ -206,11 +207,12 @@ class History(Readings):
     def _put_head(self, seals: dict[str, Seal], first_height: int, height: int) -> None:
         self._put("INSERT OR REPLACE", HEADS, [Head(_HEAD, *self._identity, first_height, height, seals)])
 
-    def _load_orders(self, order_ids: Iterable[int]) -> tuple[dict[int, OrderRow], dict[int, int]]:
+    def _load_orders(self, order_ids: set[int]) -> tuple[dict[int, OrderRow], dict[int, int]]:
         """Return orders and their rows' digests, by id."""
         where = "order_id IN (SELECT value FROM json_each(?))"
         rows, digests = self._file.select_written(ORDERS, where, (dump_json(sorted(order_ids)),))
         numbers = [row.order_id for row in rows]
+        self._ensure_asked(order_ids.issuperset(numbers))
         return dict(zip(numbers, rows, strict=True)), dict(zip(numbers, digests, strict=True))
 
     def _number(self, built: Sequence[Rows]) -> tuple[list[Written], dict[int, int]]:
@@ -225,7 +227,9 @@ class History(Readings):
             )
             rows, _ = self._file.select_written(ACCOUNTS, f"(account_id, seq) IN ({newest})", (dump_json(unknown),))
             last |= dict.fromkeys(unknown, 0)
-            last |= {row.account_id: row.seq for row in rows}
+            found = {row.account_id: row.seq for row in rows}
+            self._ensure_asked(found.keys() <= set(unknown))
+            last |= found
         written = []
         for one in built:
             updates: dict[int, AccountUpdate] = {}

@@ -129,7 +129,7 @@ class IndexFile:
             yield
         except IndexDamagedError as error:
             raise self.fail(str(error)) from None
-        except (sqlite3.Error, msgspec.DecodeError) as error:
+        except (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
             explained = self._explain(error)
             if isinstance(explained, IndexDamagedError):
                 self.fail(str(explained))
@@ -213,7 +213,7 @@ class IndexFile:
                 connection.execute("PRAGMA query_only = ON")
                 connection.set_progress_handler(is_stopping, _STEPS_AT_ONCE)
                 yield connection
-        except (sqlite3.Error, msgspec.DecodeError) as error:
+        except (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
             if not is_stopping():
                 raise self._explain(error) from None
 

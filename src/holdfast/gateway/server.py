@@ -28,6 +28,7 @@ from holdfast.gateway.health import show_health, show_ready
 from holdfast.gateway.history import History, Written
 from holdfast.gateway.instruments import Instruments
 from holdfast.gateway.metrics import CONTENT_TYPE, Metrics
+from holdfast.gateway.sealed import IndexDamagedError
 from holdfast.gateway.stats import Stats
 from holdfast.gateway.submit import Submitter
 from holdfast.gateway.subscriptions import Hub
@@ -247,12 +248,22 @@ async def serve(
             api.height = rows.commit.height
 
     def caught_up() -> None:
-        instruments.note(history.list_instruments())
-        stats.note(history.list_trades_since(backend.now_ms() - DAY_MS))
-        metrics.height.set(history.height)
-        api.height = history.height
+        if not follower.is_caught_up:
+            return
+        try:
+            if not api.height:
+                # Nothing has been delivered yet, and what comes from now on will be.
+                hub.caught_up()
+                api.height = follower.began_at
+                metrics.height.set(api.height)
+            if follower.is_whole and not stats.is_begun:
+                instruments.note(history.list_instruments())
+                trades = history.list_trades_since(backend.now_ms() - DAY_MS)
+                stats.begin(trade for trade in trades if trade.height <= api.height)
+        except IndexDamagedError:
+            # It is built again, and this is called again.
+            return
         submitter.caught_up()
-        hub.caught_up()
 
     follower = Follower(backend, history, deliver, caught_up)
     submitter = Submitter(backend, history, follower, instruments, metrics)

@@ -38,6 +38,14 @@ class Stats:
         """Start empty."""
         self._minutes: dict[int, deque[_Minute]] = {}
         self.last: dict[int, TradeRow] = {}
+        self.is_begun = False  # whether it knows of what was before it heard of the first block
+
+    def begin(self, trades: Iterable[TradeRow]) -> None:
+        """Start anew with what the index holds of all that has been told so far, the oldest first."""
+        self._minutes.clear()
+        self.last.clear()
+        self.note(trades)
+        self.is_begun = True
 
     def note(self, trades: Iterable[TradeRow]) -> None:
         """Take trades, the oldest first."""

@@ -11,16 +11,15 @@ from collections import OrderedDict
 from concurrent.futures import CancelledError, Future
 from typing import Final
 
-from holdfast.gateway.answers import NEVER, NONCE_GONE, Ended, Result, judge_nonce, list_order_numbers, pending, refused
+from holdfast.gateway.answers import NEVER, NONCE_GONE, Ended, Result, judge_nonce, pending, refused
 from holdfast.gateway.backend import Backend
-from holdfast.gateway.errors import is_retryable, name_of, too_many
-from holdfast.gateway.follow import Follower, fetch_commit
+from holdfast.gateway.errors import too_many
+from holdfast.gateway.follow import Follower
 from holdfast.gateway.history import History, Written
 from holdfast.gateway.instruments import Instruments
+from holdfast.gateway.known import BUILDING, Known
 from holdfast.gateway.metrics import Metrics
-from holdfast.gateway.orders import show_order, show_own_trade
-from holdfast.gateway.rows import TradeRow, TxRow, decode_tx, list_decoded, show_event
-from holdfast.gateway.sealed import IndexDamagedError
+from holdfast.gateway.rows import TradeRow, decode_tx
 from holdfast.node.application import CheckTxResponse
 from holdfast.node.embedded import NoValidatorError
 from holdfast.primitives.reject import Code
@@ -32,7 +31,6 @@ REMEMBERED_MAX: Final = 65_536
 _OFFER_S: Final = 5.0
 _RETRY_S: Final = 0.1
 _LOOK_S: Final = 0.02
-_BUILDING: Final = "the index is being checked or built from the blocks; ask again soon"
 
 
 class _Waiter:
@@ -93,7 +91,7 @@ class Submitter:
         self._backend = backend
         self._history = history
         self._follower = follower
-        self._instruments = instruments
+        self._known = Known(backend, history, follower, instruments)
         self._metrics = metrics
         self._waiting: dict[bytes, _Waiter] = {}
         self._waiters = 0
@@ -156,14 +154,14 @@ class Submitter:
                 return self._pending(tx_hash, "received; it is in no block yet")
             ended = await asyncio.wait_for(asyncio.shield(waiter.future), max(0.0, deadline - loop.time()))
         except TimeoutError:
-            return self.find(tx_hash) or self._pending(tx_hash, self._why_not_yet())
+            return self._known.find(tx_hash) or self._pending(tx_hash, self._why_not_yet())
         finally:
             self._waiters -= 1
             waiter.count -= 1
             if waiter.count == 0:
                 del self._waiting[tx_hash]
         self._metrics.commit_seconds.observe(loop.time() - began)
-        return self.show(ended)
+        return self._known.show(ended)
 
     async def _offer(self, tx: bytes, tx_hash: bytes, envelope: Envelope, deadline: float) -> Result | None:
         """Hand a transaction to a validator; return None where it was taken, or may have been."""
@@ -179,7 +177,7 @@ class Submitter:
                     raise
                 self._accept(tx_hash)
                 if loop.time() + _RETRY_S >= deadline:
-                    return self.find(tx_hash) or self._pending(tx_hash, "no validator has answered")
+                    return self._known.find(tx_hash) or self._pending(tx_hash, "no validator has answered")
                 await asyncio.sleep(_RETRY_S)
                 continue
             except TimeoutError:
@@ -199,23 +197,24 @@ class Submitter:
         if code in NEVER:
             return refused(tx_hash, code, log)
         if code == Code.MEMPOOL_FULL:
-            known = self.find(tx_hash)
+            known = self._known.find(tx_hash)
             if known is None and tx_hash not in self._accepted:
                 raise too_many("MEMPOOL_FULL", "too many commands wait for a block; send the same bytes again soon")
             return known
         try:
-            use = await asyncio.wait_for(
+            height, use = await asyncio.wait_for(
                 self._see_nonce(envelope), max(0.01, deadline - asyncio.get_running_loop().time())
             )
         except TimeoutError:
             return self._pending(tx_hash, "whether it is in a block is not known yet")
         if use in NONCE_GONE:
-            return self._explain_used(tx_hash, envelope, use)
+            found = self._known.explain_used(tx_hash, envelope, use, height)
+            return self._unknown(tx_hash, found) if isinstance(found, str) else found
         # It was taken before; a later opinion of one validator does not take it back.
         return None if tx_hash in self._accepted else refused(tx_hash, code, log)
 
-    async def _see_nonce(self, envelope: Envelope) -> int:
-        """Return what a state says of a nonce, once the index holds all blocks of that state.
+    async def _see_nonce(self, envelope: Envelope) -> tuple[int, int]:
+        """Return a state's height and what it says of a nonce, once the index holds all blocks of that state.
 
         The state is no older than any that a validator has judged by: each tells of its commit before it judges again.
         """
@@ -229,43 +228,8 @@ class Submitter:
                 height, use = -1, int(Code.OK)
             if height >= told_height:
                 await self._reach(height)
-                return use
+                return height, use
             await asyncio.sleep(_LOOK_S)
-
-    def _explain_used(self, tx_hash: bytes, envelope: Envelope, code: int) -> Result:
-        """Return whether these bytes have used their nonce, or others. A damaged index says neither."""
-        history, clears = self._history, self._history.clears
-        try:
-            known = self._find(tx_hash)
-            if known is not None:
-                return known
-            other = history.find_tx_by_nonce(envelope.account_id, envelope.signer, envelope.nonce)
-            if other is not None and self._is_contradicted(other, tx_hash):
-                raise history.fail(f"block {other.height} does not hold transaction {other.tx_hash}")
-            has_all = history.first_height <= 1
-            # Nonce 0 counts as used from the start; every other one was used by somebody.
-            if other is None and has_all and code == Code.NONCE_USED and envelope.nonce and self._follower.is_whole:
-                raise history.fail(f"nonce {envelope.nonce} of account {envelope.account_id} is used by nobody")
-        except IndexDamagedError:
-            return self._unknown(tx_hash, _BUILDING)
-        # It may have been cleared between two looks.
-        if not self._follower.is_whole or history.clears != clears:
-            return self._unknown(tx_hash, _BUILDING)
-        if other is not None or has_all:
-            used_by = "" if other is None else f"; transaction {other.tx_hash} used it"
-            return refused(tx_hash, code, f"{name_of(code)}: nonce {envelope.nonce} is used{used_by}")
-        return self._unknown(tx_hash, "its nonce was used before the blocks that this node keeps; look at the account")
-
-    def _is_contradicted(self, row: TxRow, tx_hash: bytes) -> bool:
-        """Return whether the block log says otherwise than the index of who used a nonce, where it keeps that block."""
-        try:
-            commit = fetch_commit(self._backend, row.height)
-        except NoValidatorError:
-            commit = None
-        if commit is None:
-            return False
-        hashes = {decoded.tx_hash for decoded in list_decoded(commit)}
-        return bytes.fromhex(row.tx_hash) not in hashes or tx_hash in hashes
 
     async def _reach(self, height: int) -> None:
         if self._history.height >= height and self._follower.is_whole:
@@ -308,120 +272,25 @@ class Submitter:
 
     # What is known already
 
-    def find(self, tx_hash: bytes) -> Result | None:
-        """Return a committed transaction's result, None where the index has none, or cannot tell."""
-        try:
-            return self._find(tx_hash)
-        except IndexDamagedError:
-            return None
-
-    def _find(self, tx_hash: bytes) -> Result | None:
-        row = self._history.find_tx(tx_hash)
-        if row is None:
-            return None
-        try:
-            commit = fetch_commit(self._backend, row.height)
-        except NoValidatorError:
-            commit = None
-        if commit is None:
-            return self._show_row(row)
-        decoded = next((one for one in list_decoded(commit) if one.tx_hash == tx_hash), None)
-        if decoded is None:
-            raise self._history.fail(f"block {row.height} does not hold transaction {row.tx_hash}")
-        account_id = decoded.envelope.account_id if decoded.envelope else 0
-        order_ids = list_order_numbers(decoded.receipt.events, account_id)
-        trades = [row for row in self._history.list_block_trades(row.height) if row.tx_hash == tx_hash.hex()]
-        orders = self._history.list_orders(order_ids)
-        return self.show(Ended(commit.height, commit.time_ms, commit.app_hash, decoded, trades, orders))
-
-    def _show_row(self, row: TxRow) -> Result:
-        """Return what the index alone knows, where the block itself is kept no more."""
-        block = self._history.find_block(row.height)
-        return {
-            "state": "committed",
-            "tx_hash": row.tx_hash,
-            "height": row.height,
-            "time_ms": block.time_ms if block else 0,
-            "app_hash": block.app_hash if block else "",
-            "code": row.code,
-            "code_name": name_of(row.code),
-            "message": row.detail,
-            "retryable": is_retryable(row.code),
-            "account_id": row.account_id,
-            "events": [],
-            "order": None,
-            "orders": [],
-            "trades": [],
-        }
-
     async def get(self, tx_hash: bytes) -> Result:
         """Return what is known of a transaction: committed, pending where it was handed on from here, or unknown."""
-        known = self.find(tx_hash)
+        known = self._known.find(tx_hash)
         if known is not None:
             return known
         if self.is_accepted(tx_hash):
             return self._pending(tx_hash, self._why_not_yet())
         if not self._follower.is_whole:
-            return self._unknown(tx_hash, _BUILDING)
+            return self._unknown(tx_hash, BUILDING)
         return self._unknown(tx_hash, "no block holds it, and it was not handed on from here since the start")
 
     async def get_by_nonce(self, account_id: int, signer: bytes, nonce: int) -> Result:
         """Return what used a nonce: committed, or unknown where nothing has."""
-        try:
-            row = self._history.find_tx_by_nonce(account_id, signer, nonce)
-        except IndexDamagedError:
-            row = None
-        if row is not None:
-            tx_hash = bytes.fromhex(row.tx_hash)
-            return self.find(tx_hash) or self._unknown(tx_hash, _BUILDING)
+        tx_hash = self._known.find_hash(account_id, signer, nonce)
+        if tx_hash is not None:
+            return self._known.find(tx_hash) or self._unknown(tx_hash, BUILDING)
         with self._backend.reading() as view:
             is_free = judge_nonce(view.draft, account_id, signer, nonce) == Code.OK
         words = "no transaction has used this nonce" if is_free else "this nonce is used up or out of reach"
         if not is_free and not self._follower.is_whole:
-            words = _BUILDING
+            words = BUILDING
         return self._unknown(b"", words) | {"nonce_is_free": is_free}
-
-    def show(self, ended: Ended) -> Result:
-        """Return a committed transaction's result."""
-        decoded = ended.decoded
-        receipt, envelope = decoded.receipt, decoded.envelope
-        account_id = envelope.account_id if envelope else 0
-        orders, trades = self._show_effects(ended, account_id)
-        return {
-            "state": "committed",
-            "tx_hash": decoded.tx_hash.hex(),
-            "height": ended.written_height,
-            "time_ms": ended.time_ms,
-            "app_hash": ended.app_hash.hex(),
-            "code": int(receipt.code),
-            "code_name": receipt.code.name,
-            "message": receipt.detail,
-            "retryable": is_retryable(receipt.code),
-            "account_id": account_id,
-            "events": [show_event(event) for event in receipt.events],
-            "order": orders[0] if orders else None,
-            "orders": orders,
-            "trades": trades,
-        }
-
-    def _show_effects(self, ended: Ended, account_id: int) -> tuple[list[Result], list[Result]]:
-        numbers = list_order_numbers(ended.decoded.receipt.events, account_id)
-        rows = [ended.orders[number] for number in numbers if number in ended.orders]
-        if not rows and not ended.trades:
-            return [], []
-        wanted = {row.instrument_id for row in rows} | {row.instrument_id for row in ended.trades}
-        known = {number: one for number in wanted if (one := self._instruments.peek(number)) is not None}
-        if len(known) < len(wanted):
-            try:
-                with self._backend.reading() as view:
-                    found = {number: self._instruments.get(view.draft, number) for number in wanted}
-            except NoValidatorError:
-                return [], []
-            known = {number: one for number, one in found.items() if one is not None}
-        orders = [show_order(row, known[row.instrument_id]) for row in rows if row.instrument_id in known]
-        trades = [
-            show_own_trade(row, known[row.instrument_id], account_id, ended.orders.get(row.taker_order_id))
-            for row in ended.trades
-            if row.instrument_id in known
-        ]
-        return orders, trades

@@ -14,7 +14,7 @@ from holdfast.gateway.api import Api
 from holdfast.gateway.backend import View
 from holdfast.gateway.books import BookState, list_changes, read_book, show_snapshot
 from holdfast.gateway.channels import Channel, parse_channel
-from holdfast.gateway.history import AccountUpdate, Written
+from holdfast.gateway.history import Written
 from holdfast.gateway.numbers import usd
 from holdfast.gateway.objects import (
     Shown,
@@ -25,6 +25,7 @@ from holdfast.gateway.objects import (
 )
 from holdfast.gateway.orders import show_order, show_own_trade, show_trade
 from holdfast.gateway.rows import TradeRow
+from holdfast.gateway.sealed import AccountUpdate, IndexDamagedError
 from holdfast.node.embedded import NoValidatorError
 from holdfast.protocol.accounts.state import ACCOUNTS
 from holdfast.protocol.oracle.state import FEEDS
@@ -33,6 +34,7 @@ RESEND_S: Final = 1.0
 TOPICS_AT_ONCE: Final = 16
 TOPICS_MAX: Final = 20_000
 _BUSY_S: Final = 0.01
+_BUILDING_S: Final = 0.1
 
 
 class Listener(Protocol):
@@ -144,16 +146,23 @@ class Hub:
     async def _greet(self, listener: Listener, names: Sequence[str]) -> None:
         """Tell a new listener how things are, no faster than it reads."""
         for name in names:
-            while listener.is_busy:  # noqa: ASYNC110 -- what is sent is not worth an event a connection
-                await asyncio.sleep(_BUSY_S)
             topic = self._topics.get(name)
-            if topic is None or listener not in topic.joining:
+            frame: bytes | None = None
+            while topic is not None and listener in topic.joining and frame is None:
+                if listener.is_busy:
+                    # What is sent is not worth an event a connection.
+                    await asyncio.sleep(_BUSY_S)
+                    continue
+                try:
+                    with self._api.backend.reading() as view:
+                        frame = self._current(topic, view)
+                except NoValidatorError:
+                    frame = b""
+                except IndexDamagedError:
+                    # Its last number is known when the index is whole again.
+                    await asyncio.sleep(_BUILDING_S)
+            if topic is None or frame is None or listener not in topic.joining:
                 continue
-            try:
-                with self._api.backend.reading() as view:
-                    frame = self._current(topic, view)
-            except NoValidatorError:
-                frame = b""
             del topic.joining[listener]
             topic.listeners[listener] = None
             if frame:
@@ -166,6 +175,8 @@ class Hub:
         if channel.kind == "blocks":
             return self._last_block
         if channel.kind == "account":
+            if not self._api.follower.is_whole:
+                raise IndexDamagedError("the index is not whole yet")
             seq = self._api.history.last_seq(channel.number)
             update = AccountUpdate(channel.number, seq, self._api.history.height, [])
             return _frame(channel.name, {**self._show_account(update, None, view), "type": "snapshot"})
@@ -181,8 +192,9 @@ class Hub:
         """Take the last block from the index, where that was built before anything was told of."""
         block = self._api.history.last_block()
         if block is not None:
-            trades = len(self._api.history.list_block_trades(block[0]))
-            self._last_block = _frame("blocks", _show_block(*block, trades))
+            trades = len(self._api.history.list_block_trades(block.height))
+            shown = _show_block(block.height, block.time_ms, block.app_hash, block.txs, trades)
+            self._last_block = _frame("blocks", shown)
 
     # After each block
 

@@ -175,8 +175,15 @@ def test_devnet__other_settings_than_the_chain_has__are_refused_only_where_they_
         ({"validators": 0}, "--validators 0"),
         ({"block_interval_ms": 1}, "--block-interval 1ms"),
         ({"seed": -1}, "--seed -1"),
+        ({"port": 65_536}, "--port 65536: choose 0 to 65535"),
+        ({"port": -1}, "--port -1"),
     ],
 )
 def test_settings__out_of_bounds__are_refused_by_name(changes: dict[str, int], named: str) -> None:
     with pytest.raises(SettingsError, match=named):
         DevnetSettings(**changes).check()  # type: ignore[arg-type]
+
+
+def test_price__of_an_asset_that_there_is_not__is_refused_by_name(devnet: Devnet) -> None:
+    with pytest.raises(ValueError, match="asset=DOGE: is not one of BTC, ETH, USDC, USDT"):
+        devnet.controls.price("DOGE", factor=None, price=5.0)

@@ -1,17 +1,18 @@
 """State of accounts. It is public, as all of the state is; no login is asked for."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from holdfast.gateway import params
 from holdfast.gateway.accounts import show_account, show_margin, show_positions
-from holdfast.gateway.api import Method, Read, read
+from holdfast.gateway.api import Method, Read, building, read
 from holdfast.gateway.errors import ApiCode, ApiError, bad_param, not_found
 from holdfast.gateway.objects import Shown
 from holdfast.gateway.orders import read_order_id, show_order, show_own_trade, show_resting
 from holdfast.protocol.accounts.rules import get_nonce_window
 from holdfast.protocol.accounts.state import ACCOUNTS, OWNERS, Account
 from holdfast.protocol.book import handlers as book
-from holdfast.protocol.book.state import ORDERS
+from holdfast.protocol.book.state import FLAG_QUOTE, ORDERS
 
 
 def _find(here: Read, account_id: int) -> Account:
@@ -59,6 +60,7 @@ def get_open_orders(here: Read, given: params.AccountOrders) -> list[Shown]:
     wanted = None if given.instrument_name is None else here.find_instrument(given.instrument_name)[0]
     numbers = book.get_open_orders(here.draft, given.account_id)
     rows = here.api.history.list_orders(numbers)
+    _check_missing(here, (number for number in numbers if number not in rows))
     shown: list[Shown] = []
     for number in numbers:
         order = here.draft[ORDERS][number]
@@ -66,6 +68,17 @@ def get_open_orders(here: Read, given: params.AccountOrders) -> list[Shown]:
         if instrument is not None and wanted in (None, order.instrument_id):
             shown.append(show_resting(number, order, instrument, rows.get(number)))
     return shown
+
+
+def _check_missing(here: Read, numbers: Iterable[int]) -> None:
+    """Check that orders which the index does not hold are not to be had from it. Refuses: RETRY."""
+    if here.api.follower.is_whole:
+        return
+    for number in numbers:
+        order = here.draft[ORDERS].get(number)
+        # Quotes never are.
+        if order is None or not order.flags & FLAG_QUOTE:
+            raise building()
 
 
 def _read_order_number(given: str | int, param: str) -> int:
@@ -79,6 +92,8 @@ def get_order_state(here: Read, given: params.OneOrder) -> Shown:
     """Return an order, open or not."""
     number = _read_order_number(given.order_id, "order_id")
     order, row = here.draft[ORDERS].get(number), here.api.history.find_order(number)
+    if row is None:
+        _check_missing(here, (number,))
     instrument_id = order.instrument_id if order is not None else row.instrument_id if row is not None else 0
     instrument = here.api.instruments.get(here.draft, instrument_id)
     if instrument is not None and order is not None:
@@ -94,7 +109,7 @@ def get_order_history(here: Read, given: params.OrderHistory) -> list[Shown]:
     _find(here, given.account_id)
     before = 2**62 if given.before_order_id is None else _read_order_number(given.before_order_id, "before_order_id")
     shown: list[Shown] = []
-    for row in here.api.history.list_account_orders(given.account_id, given.count, before_id=before):
+    for row in here.whole_index.list_account_orders(given.account_id, given.count, before_id=before):
         instrument = here.api.instruments.get(here.draft, row.instrument_id)
         if instrument is not None:
             shown.append(show_order(row, instrument))
@@ -104,7 +119,7 @@ def get_order_history(here: Read, given: params.OrderHistory) -> list[Shown]:
 def get_user_trades(here: Read, given: params.AccountTrades) -> Shown:
     """Return an account's last fills, the newest first."""
     _find(here, given.account_id)
-    history = here.api.history
+    history = here.whole_index
     wanted = None if given.instrument_name is None else here.find_instrument(given.instrument_name)[0]
     rows = history.list_user_trades(given.account_id, given.count + 1, instrument_id=wanted)
     has_more, rows = len(rows) > given.count, rows[: given.count]
@@ -123,7 +138,7 @@ def get_user_trades(here: Read, given: params.AccountTrades) -> Shown:
 def get_account_events(here: Read, given: params.AccountEvents) -> Shown:
     """Return an account's updates from a number on: what its channel has told, or would have."""
     _find(here, given.account_id)
-    history = here.api.history
+    history = here.whole_index
     updates = history.list_updates(given.account_id, given.from_seq, given.count)
     return {
         "updates": [{"seq": one.seq, "height": one.height, "events": one.events} for one in updates],

@@ -1,6 +1,7 @@
 """The chain: where it stands, its blocks and validators, and proofs of what its state holds."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from holdfast.client.proofs import NotProvenError, make_proof_file
@@ -9,7 +10,10 @@ from holdfast.gateway import params
 from holdfast.gateway.api import Call, Method, Read, act, read
 from holdfast.gateway.backend import Backend
 from holdfast.gateway.errors import ApiCode, ApiError, bad_param, not_found, too_many
+from holdfast.gateway.follow import fetch_commit
 from holdfast.gateway.objects import Shown
+from holdfast.gateway.rows import Builder, TxRow
+from holdfast.gateway.sealed import IndexDamagedError
 from holdfast.protocol.schema import TABLES
 from holdfast.state.proof import PROOF_DECODER
 
@@ -72,12 +76,12 @@ async def get_genesis(call: Call, _given: params.Nothing) -> Shown:
 def get_block(here: Read, given: params.AtHeight) -> Shown:
     """Return a block: its header, its transactions and what they came to."""
     height = here.view.height if given.height is None else given.height
-    backend, history = here.api.backend, here.api.history
+    backend = here.api.backend
     stored, outcome = backend.block_at(height), backend.outcome_at(height)
     if stored is None or outcome is None:
         raise not_found("height", f"height: block {height} is not kept here; the last one is {here.view.height}")
     block = decode_block(stored.data)
-    rows = history.list_txs(height)
+    rows = _list_txs(here, height, max(0, len(block.txs) - 1))
     return {
         "block_height": height,
         "time_ms": outcome.time_ms,
@@ -98,6 +102,16 @@ def get_block(here: Read, given: params.AtHeight) -> Shown:
             for row in rows[:_TXS_SHOWN_MAX]
         ],
     }
+
+
+def _list_txs(here: Read, height: int, count: int) -> list[TxRow]:
+    """Return a block's transactions, from the block itself where the index does not hold all of them."""
+    with suppress(IndexDamagedError):
+        rows = here.api.history.list_txs(height)
+        if len(rows) == count:
+            return rows
+    commit = fetch_commit(here.api.backend, height)
+    return [] if commit is None else Builder(commit, {}, {}).build().txs
 
 
 def show_checkpoint(certificate: CheckpointCertificate) -> Shown:

@@ -94,7 +94,7 @@ def get_book_summary_by_instrument(here: Read, given: params.OneInstrument) -> l
 def get_last_trades_by_instrument(here: Read, given: params.InstrumentTrades) -> Shown:
     """Return an instrument's last trades, the newest first."""
     number, instrument = here.find_instrument(given.instrument_name)
-    rows = here.api.history.list_trades(
+    rows = here.whole_index.list_trades(
         number, given.count + 1, from_ms=given.start_timestamp, to_ms=given.end_timestamp
     )
     has_more, rows = len(rows) > given.count, rows[: given.count]
@@ -106,7 +106,7 @@ def get_last_trades_by_instrument(here: Read, given: params.InstrumentTrades) ->
 def get_last_trades_by_currency(here: Read, given: params.CurrencyTrades) -> Shown:
     """Return a currency's last trades, the newest first."""
     live = dict(_list_live(here, given.currency, given.kind))
-    rows = here.api.history.list_trades_of(live, given.count + 1)
+    rows = here.whole_index.list_trades_of(live, given.count + 1)
     return {"trades": show_trades(here, rows[: given.count]), "has_more": len(rows) > given.count}
 
 

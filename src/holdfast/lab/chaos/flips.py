@@ -13,11 +13,16 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from holdfast.client.signing import SigningKey
 from holdfast.gateway.history import History
+from holdfast.gateway.rows import OrderRow, TradeRow, TxRow
+from holdfast.gateway.sealed import IndexDamagedError
 from holdfast.lab.chaos.observing import NONE, Observe, Observed
 from holdfast.lab.chaos.stepped import StoppedError
 from holdfast.node.frames import DamagedFileError
@@ -142,7 +147,7 @@ def run_home(
     rng = random.Random(seed)
     files = {path: size for path, size in list_files(root).items() if "/store" not in path and path != "lock"}
     reference = _read_home(root)
-    expected = _dump_index(root)
+    expected = _read_index(root)
     trials: list[Trial] = []
     for _ in range(flips):
         flip = draw(files, rng)
@@ -212,6 +217,19 @@ def _find_difference(found: Observed, reference: Observed) -> str:
     return ""
 
 
+class IndexRead(NamedTuple):
+    """Everything that an index answers."""
+
+    height: int
+    rows: dict[str, list[Struct]]
+    txs: dict[str, TxRow | None]
+    nonces: dict[tuple[int, bytes, int], TxRow | None]
+    orders: dict[int, OrderRow | None]
+    accounts: dict[int, tuple[list[OrderRow], int]]
+    fills: dict[int, list[TradeRow]]
+    trades: list[TradeRow]
+
+
 class _HomeRead(NamedTuple):
     about: object
     keys: tuple[bytes, ...]
@@ -251,27 +269,70 @@ def _open_index(root: Path) -> History:
     return History(root / INDEX_FILE, chain_id=about.chain_id, genesis_hash=bytes.fromhex(about.genesis_hash))
 
 
-def _dump_index(root: Path) -> object:
+def _read_index(root: Path) -> IndexRead | None:
     if not (root / INDEX_FILE).exists():
         return None
     history = _open_index(root)
     try:
-        return history.dump()
+        return read_index(history)
     finally:
         history.close()
 
 
-def _judge_index(work: Path, expected: object) -> tuple[str, str]:
+def read_index(history: History) -> IndexRead:
+    """Ask an index for all that it holds. Refuses: IndexDamagedError."""
+    rows = history.dump()
+    txs = [row for row in rows["txs"] if isinstance(row, TxRow)]
+    orders = [row for row in rows["orders"] if isinstance(row, OrderRow)]
+    accounts = sorted({row.account_id for row in orders} | {row.account_id for row in txs})
+    nonces = [(row.account_id, bytes.fromhex(row.signer), row.nonce) for row in txs]
+    return IndexRead(
+        history.height,
+        rows,
+        {row.tx_hash: history.find_tx(bytes.fromhex(row.tx_hash)) for row in txs},
+        {nonce: history.find_tx_by_nonce(*nonce) for nonce in nonces},
+        {row.order_id: history.find_order(row.order_id) for row in orders},
+        {number: (history.list_account_orders(number, 10**6), history.last_seq(number)) for number in accounts},
+        {number: history.list_user_trades(number, 10**6) for number in accounts},
+        history.list_trades_since(0),
+    )
+
+
+def judge_index(history: History, expected: IndexRead) -> tuple[str, str]:
+    """Return what an index answers that may be damaged, first before it is checked and then after.
+
+    Before that it may not find what is there, for nobody takes that for an answer; what it finds must be so.
+    """
+    if history.rebuilt_because:
+        return "repaired", f"the index is built again: {history.rebuilt_because}"
+    for tx_hash, row in expected.txs.items():
+        with suppress(IndexDamagedError):
+            if history.find_tx(bytes.fromhex(tx_hash)) not in (row, None):
+                return "served", f"transaction {tx_hash} is another before the check"
+    for nonce, row in expected.nonces.items():
+        with suppress(IndexDamagedError):
+            if history.find_tx_by_nonce(*nonce) not in (row, None):
+                return "served", f"nonce {nonce} is another's before the check"
+    history.check(lambda: False)
+    if history.damage:
+        return "repaired", f"the index is built again: {history.damage}"
+    if history.height < expected.height:
+        return "repaired", f"the index goes on from height {history.height}, and the blocks hold the rest"
+    try:
+        is_same = read_index(history) == expected
+    except IndexDamagedError as error:
+        return "repaired", f"the index is built again: {error}"
+    return ("harmless", "") if is_same else ("served", "the index answers otherwise")
+
+
+def _judge_index(work: Path, expected: IndexRead | None) -> tuple[str, str]:
     try:
         history = _open_index(work)
         try:
-            if history.rebuilt_because:
-                return "repaired", f"the index is built again: {history.rebuilt_because}"
-            dumped = history.dump()
+            return ("harmless", "") if expected is None else judge_index(history, expected)
         finally:
             history.close()
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.Error, OSError) as error:
         return "detected", str(error)
     except Exception as error:  # noqa: BLE001 -- as above
         return "unclear", f"{type(error).__name__}: {error}"
-    return ("harmless", "") if dumped == expected else ("served", "the index answers otherwise")

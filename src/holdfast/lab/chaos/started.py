@@ -21,6 +21,8 @@ _HEIGHTS_ASKED: Final = 12
 _TXS_ASKED: Final = 12
 _TRADED_S: Final = 15.0
 _REHEARSED_HEIGHT: Final = 42
+_BUILT_WITHIN_S: Final = 30.0
+_ASKED_EVERY_S: Final = 0.2
 _MENDED: Final = ("store_set_aside", "index_cleared", "damage")
 
 
@@ -92,6 +94,16 @@ def _try(root: Path, work: Path, number: int, flip: Flip, known: _Known, options
     return verdict, reason
 
 
+def _ask_tx(exchange: Running, tx_hash: str) -> dict[str, object]:
+    """Return what became of a transaction; an index that is being built again says for a while that it cannot tell."""
+    deadline_s = time.monotonic() + _BUILT_WITHIN_S
+    while True:
+        now = exchange.ask("public/get_tx", {"tx_hash": tx_hash})
+        if now.get("state") != "unknown" or time.monotonic() > deadline_s:
+            return now
+        time.sleep(_ASKED_EVERY_S)
+
+
 def _ask(exchange: Running, known: _Known) -> tuple[str, str]:
     amiss = exchange.wait_level(_LEVEL_WITHIN_S)
     for height, app_hash in known.app_hashes.items():
@@ -103,7 +115,7 @@ def _ask(exchange: Running, known: _Known) -> tuple[str, str]:
         if found != app_hash:
             return "served", f"block {height} has app hash {found}, it was {app_hash}"
     for tx_hash, (height, code) in known.txs.items():
-        now = exchange.ask("public/get_tx", {"tx_hash": tx_hash})
+        now = _ask_tx(exchange, tx_hash)
         if (now.get("state"), now.get("height"), now.get("code")) != ("committed", height, code):
             return "served", f"{tx_hash} was {code} at {height}, now {now}"
     if not amiss:

@@ -153,13 +153,13 @@ def guard_keys(ground: Ground) -> list[KeyGuard]:
 
 def check_agreement(settings: DevnetSettings, about: About, asked: frozenset[str]) -> None:
     """Refuse options that a chain which already exists has answered otherwise, with SettingsError."""
-    for option, wanted, found in (
-        ("validators", settings.validators, about.validators),
-        ("block-interval", settings.block_interval_ms, about.block_interval_ms),
+    for option, unit, wanted, found in (
+        ("validators", "", settings.validators, about.validators),
+        ("block-interval", "ms", settings.block_interval_ms, about.block_interval_ms),
     ):
         if option in asked and wanted != found:
             raise SettingsError(
-                f"--{option} {wanted}: the chain in this data directory has {found}; leave the option out,"
+                f"--{option} {wanted}{unit}: the chain in this data directory has {found}{unit}; leave the option out,"
                 " or start a new chain with another --data"
             )
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from holdfast.gateway import Gateway, serve
 from holdfast.gateway.errors import ServeError
-from holdfast.gateway.logs import set_up_logs
+from holdfast.gateway.logs import clean, set_up_logs
 from holdfast.lab.devnet.banner import describe, show_banner
 from holdfast.lab.devnet.chain import check_agreement
 from holdfast.lab.devnet.run import Devnet
@@ -123,7 +123,7 @@ def _complaints(devnet: Devnet) -> str:
 
 
 def _fail(message: str) -> int:
-    sys.stderr.write(f"holdfast up: {message}\n")
+    sys.stderr.write(f"holdfast up: {clean(message)}\n")
     return 1
 
 
