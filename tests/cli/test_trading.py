@@ -285,3 +285,8 @@ def test_dev__status_and_refusals__are_read_by_people(call: Call) -> None:
     assert (code, "Write crash:validator=" in err) == (2, True)
     assert call("dev", "advance", "0s")[0] == 2
     assert call("dev", "heal")[0] == 0
+
+
+def test_proof__into_a_file_whose_name_is_no_text__is_told_without_a_traceback(call: Call, tmp_path: Path) -> None:
+    code, out, err = call("query", "proof", "balances", "1000,0", "--json", "-o", f"{tmp_path}/p\udcff.json")
+    assert (code, json.loads(out)["table"]) == (0, "balances"), err

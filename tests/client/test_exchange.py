@@ -349,3 +349,14 @@ def test_transport__what_is_no_exchange__is_told() -> None:
 
     with pytest.raises(Unreachable, match="is not an exchange's API"):
         asyncio.run(work())
+
+
+def test_submit__a_number_beyond_64_bits__is_bad_input_and_costs_no_nonce(alice: Exchange) -> None:
+    with pytest.raises(InputError, match="a number of this Transfer has more than 64 bits"):
+        alice.transfer(2**64, 1)
+    assert alice.submit(make_cancel_all(None)).state == "committed"
+
+
+def test_ask__text_that_is_not_unicode__is_bad_input(alice: Exchange) -> None:
+    with pytest.raises(InputError, match="is no text in UTF-8"):
+        alice.instruments("\udcff")

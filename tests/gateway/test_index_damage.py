@@ -16,9 +16,19 @@ from holdfast.gateway.history import History
 from holdfast.gateway.rows import TxRow, decode_tx
 from holdfast.lab.chaos.flips import IndexRead, draw, flip_bit, judge_index, list_files, read_index
 from holdfast.primitives.reject import Code
-from holdfast.protocol.trading.messages import CancelAll
+from holdfast.protocol.trading.messages import CancelAll, PlaceOrder
 from tests.gateway.test_history import rebuild, trade_a_while
-from tests.support.gateway import JsonObject, Served, SoloBackend, open_market, served, settled, until
+from tests.support.gateway import (
+    JsonObject,
+    Served,
+    SoloBackend,
+    future_of,
+    mark_ticks,
+    open_market,
+    served,
+    settled,
+    until,
+)
 
 
 def open_index(backend: SoloBackend, folder: Path) -> History:
@@ -55,12 +65,12 @@ async def resolve(here: Served, tx: bytes) -> list[JsonObject]:
     return answers
 
 
-@pytest.mark.parametrize(("keeps_log", "flips"), [(False, 260), (True, 80)])
+@pytest.mark.parametrize(("keeps_log", "flips"), [(False, 200), (True, 60)])
 def test_index__a_bit_flipped__is_built_again_or_answers_the_same(
     tmp_path: Path, *, keeps_log: bool, flips: int
 ) -> None:
     backend = open_market()
-    trade_a_while(backend, 8, 1)
+    trade_a_while(backend, 5, 1)
     whole, work = tmp_path / "whole", tmp_path / "work"
     expected = make_index(backend, whole, keeps_log=keeps_log)
     files, draws = list_files(whole), random.Random(7)
@@ -141,6 +151,35 @@ def test_index__damaged_while_it_is_served__says_unknown_and_is_built_again(tmp_
             late = backend.sign(0, CancelAll(7), nonce=1)
             result = await here.client.ask("public/submit", tx=late.hex())
             assert (result["state"], result["code"], result["final"]) == ("rejected", Code.NONCE_USED, True)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("damage", ["DELETE FROM trades", "DELETE FROM orders", "DELETE FROM blocks"])
+def test_get_tx__its_trades_orders_or_block_lost__is_unknown_until_they_are_back(tmp_path: Path, damage: str) -> None:
+    async def run() -> None:
+        backend = open_market()
+        number, _ = future_of(backend)
+        price = mark_ticks(backend, number)
+        async with served(backend, index=tmp_path / "index") as here:
+            await settled(here, backend.sign(0, PlaceOrder(number, 0, price, 5)))
+            [before] = await settled(here, backend.sign(1, PlaceOrder(number, 1, price, 5)))
+            assert (len(cast("list[object]", before["trades"])), bool(before["order"])) == (1, True)
+            if "blocks" in damage:
+                # What the index alone tells, where the block itself is kept no more.
+                del backend.blocks[cast("int", before["height"])]
+            other = sqlite3.connect(tmp_path / "index")
+            with other:
+                other.execute(damage)
+            other.close()
+            answer = await here.client.ask("public/get_tx", tx_hash=before["tx_hash"])
+            assert answer["state"] == "unknown"
+            if "blocks" in damage:
+                return
+            async with asyncio.timeout(20):
+                while answer["state"] == "unknown":
+                    answer = await here.client.ask("public/get_tx", tx_hash=before["tx_hash"])
+            assert answer == before
 
     asyncio.run(run())
 

@@ -69,3 +69,10 @@ def test_text__of_characters_that_do_not_belong__is_refused_in_words() -> None:
     with pytest.raises(ApiError, match="it is empty, or has characters that do not belong here") as refusal:
         params.from_query(params.OneInstrument, {"instrument_name": "\u202eBTC"})
     assert "regex" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("path", ["ab" * 257, "a", "zz", ""])
+def test_proof_path__longer_than_a_key_may_be_or_no_hex__is_refused_by_name(path: str) -> None:
+    with pytest.raises(ApiError) as refusal:
+        params.from_query(params.GetProof, {"path": path})
+    assert refusal.value.param == "path"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import resource
 import socket
 import sqlite3
 import time
@@ -300,3 +301,11 @@ def test_close__with_requests_in_progress__ends_soon() -> None:
             await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(run())
+
+
+def test_connections__where_few_files_may_be_open__leave_half_of_them_to_the_validators(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for files, most in ((256, 128), (1_024, 512), (1_000_000, server.CONNECTIONS_MAX)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _which, files=files: (files, files))
+        assert server._count_connections_max() == most  # noqa: SLF001 -- the number alone, without as many sockets

@@ -9,7 +9,7 @@ from holdfast.cli.options import EXIT_CODES, URL, AccountName, Json, KeystoreFol
 from holdfast.cli.query_account import account, margin, order, orders, positions
 from holdfast.cli.query_market import book, chain, ticker, trades
 from holdfast.cli.reader import connect, find_account
-from holdfast.cli.show import note, print_facts, print_json, print_state, print_table, show_time, told
+from holdfast.cli.show import note, one_line, print_facts, print_json, print_state, print_table, show_time, told
 
 query = typer.Typer(
     name="query",
@@ -158,14 +158,15 @@ def proof(
             out.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
         except OSError as error:
             raise InputError(f"--out {out}: {error.strerror}; name a file that can be written") from None
-        about = {"file": str(out), "height": found.get("height"), "app_hash": found.get("app_hash")}
+        about = {"file": one_line(str(out)), "height": found.get("height"), "app_hash": found.get("app_hash")}
         if as_json:
             print_json({**about, "table": found.get("table"), "value": found.get("value")})
             return
         print_facts({"proof": str(out), "of": f"{table or 'path'} {key or path}", "value": found.get("value")})
         print_facts({"height": found.get("height"), "app hash": found.get("app_hash")})
         genesis_hash = found.get("genesis_hash")
-        note(f"next, with the genesis that you trust: holdfast verify-proof {out} --genesis-hash {genesis_hash}")
+        name = one_line(str(out))
+        note(f"next, with the genesis that you trust: holdfast verify-proof {name} --genesis-hash {genesis_hash}")
 
 
 def _number(value: object) -> int:

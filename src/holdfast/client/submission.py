@@ -25,6 +25,7 @@ from holdfast.client.nonces import IN_FLIGHT_MAX, NonceLine
 from holdfast.client.results import Nonce, Status, TxResult
 from holdfast.client.signing import SigningKey
 from holdfast.client.transport import Transport
+from holdfast.primitives.check import BrokenInvariantError
 from holdfast.primitives.crypto import sha256
 from holdfast.primitives.reject import Code
 from holdfast.protocol.messages import TX_DECODER, Command, command_domain
@@ -110,10 +111,14 @@ class Submitter:
         return named
 
     async def sign(self, identity: Identity, command: Command, nonce: int) -> tuple[bytes, str]:
-        """Return a command's bytes and the hash that names them. Refuses: WrongChainError."""
+        """Return a command's bytes and the hash that names them. Refuses: WrongChainError, InputError."""
         trust = await self.trust()
         domain = command_domain(trust.chain_id, trust.genesis_hash)
-        tx = sign_command(identity.key, domain, identity.account_id, nonce, command)
+        try:
+            tx = sign_command(identity.key, domain, identity.account_id, nonce, command)
+        except BrokenInvariantError:
+            name = type(command).__name__
+            raise InputError(f"a number of this {name} has more than 64 bits; give a smaller one") from None
         return tx, hash_tx(tx)
 
     async def submit(self, identity: Identity, command: Command, timeout_s: float) -> TxResult:

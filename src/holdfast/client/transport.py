@@ -55,9 +55,12 @@ class Answer(NamedTuple, Generic[T]):
 
 
 def encode_request(identity: int, method: str, params: Mapping[str, object]) -> bytes:
-    """Return a request's bytes; what is None is left out."""
+    """Return a request's bytes; what is None is left out. Refuses: InputError."""
     given = {name: value for name, value in params.items() if value is not None}
-    return _encoder.encode({"jsonrpc": "2.0", "id": identity, "method": method, "params": given})
+    try:
+        return _encoder.encode({"jsonrpc": "2.0", "id": identity, "method": method, "params": given})
+    except UnicodeEncodeError as error:
+        raise InputError(f"{error.object!r} is no text in UTF-8; write it without broken characters") from None
 
 
 def raise_error(error: ErrorBody) -> None:

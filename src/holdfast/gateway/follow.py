@@ -103,12 +103,16 @@ class Follower:
 
     def _check(self) -> None:
         """Check the index that was kept until that is done."""
+        told = ""
         while not self._is_closing:
             try:
                 self._history.check(lambda: self._is_closing)
-            except Exception:  # noqa: BLE001 -- whatever it is, it is told and tried again
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is told and tried again
                 # Until it is done nothing is concluded from what the index does not hold; that much is safe.
-                structlog.get_logger("index").exception("index_check_failed")
+                reason = f"{type(error).__name__}: {error}"
+                if reason != told:
+                    structlog.get_logger("index").exception("index_check_failed", reason=reason)
+                told = reason
                 time.sleep(_RETRY_S)
             else:
                 self._post(self._tell_caught_up)

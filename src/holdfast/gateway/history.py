@@ -102,6 +102,8 @@ class History(Readings):
         Rounds: the trees first, after which what is not found is not there; then each row's content, without haste.
         """
         clears = self.clears
+        if self.is_in_memory:
+            return
         try:
             self._file.check_trees(is_stopping)
             with self._file.read_lock:

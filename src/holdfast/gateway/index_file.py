@@ -35,7 +35,7 @@ _READ_AT_ONCE: Final = 128
 _PAUSE_MAX_S: Final = 0.1
 _STEPS_AT_ONCE: Final = 1_000_000
 _INDEXED: Final = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
-# What the machine refuses rather than the file.
+# What the machine refuses rather than the file. A sector that cannot be read is the file's: another file has others.
 _OF_THE_MACHINE: Final = frozenset(
     (
         sqlite3.SQLITE_PERM,
@@ -43,7 +43,6 @@ _OF_THE_MACHINE: Final = frozenset(
         sqlite3.SQLITE_LOCKED,
         sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_INTERRUPT,
-        sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_PROTOCOL,

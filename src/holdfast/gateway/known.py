@@ -4,6 +4,7 @@ What the index holds is said at once, for every row of it is checked. What it do
 is whole; and where the block log can be asked, the two must agree, or the index is built again.
 """
 
+import time
 from typing import Final
 
 from holdfast.gateway.answers import Ended, Result, list_order_numbers, refused
@@ -18,7 +19,10 @@ from holdfast.gateway.sealed import IndexDamagedError
 from holdfast.node.embedded import NoValidatorError
 from holdfast.primitives.reject import Code
 from holdfast.protocol.messages import Envelope
+from holdfast.protocol.trading.messages import OrderPlaced, Traded
 
+# A contradiction that a new index does not end shall not make another one at once.
+_DOUBTED_EVERY_S: Final = 600.0
 BUILDING: Final = "the index is being checked or built from the blocks; ask again soon"
 
 
@@ -31,6 +35,7 @@ class Known:
         self._history = history
         self._follower = follower
         self._instruments = instruments
+        self._doubted_s = -_DOUBTED_EVERY_S
 
     def find(self, tx_hash: bytes) -> Result | None:
         """Return a committed transaction's result, None where the index has none, or cannot tell."""
@@ -51,22 +56,36 @@ class Known:
             return self._show_row(row)
         decoded = next((one for one in list_decoded(commit) if one.tx_hash == tx_hash), None)
         if decoded is None:
-            raise self._history.fail(f"block {row.height} does not hold transaction {row.tx_hash}")
+            raise self._contradict(f"block {row.height} does not hold transaction {row.tx_hash}")
         account_id = decoded.envelope.account_id if decoded.envelope else 0
         order_ids = list_order_numbers(decoded.receipt.events, account_id)
         trades = [row for row in self._history.list_block_trades(row.height) if row.tx_hash == tx_hash.hex()]
         orders = self._history.list_orders(order_ids)
+        events = decoded.receipt.events
+        placed = {event.order_id for event in events if isinstance(event, OrderPlaced)}
+        traded = sum(isinstance(event, Traded) for event in events)
+        if len(trades) != traded or not placed.intersection(order_ids) <= orders.keys():
+            raise self._contradict(f"transaction {row.tx_hash} has other orders or trades in its block")
         return self.show(Ended(commit.height, commit.time_ms, commit.app_hash, decoded, trades, orders))
+
+    def _contradict(self, reason: str) -> IndexDamagedError:
+        """Return the refusal of what contradicts the blocks or itself.
+
+        Why: what is in memory is pruned between two looks, and nothing flips its bits.
+        """
+        return IndexDamagedError(reason) if self._history.is_in_memory else self._history.fail(reason)
 
     def _show_row(self, row: TxRow) -> Result:
         """Return what the index alone knows, where the block itself is kept no more."""
         block = self._history.find_block(row.height)
+        if block is None:
+            raise self._contradict(f"block {row.height} is not there, and a transaction of it is")
         return {
             "state": "committed",
             "tx_hash": row.tx_hash,
             "height": row.height,
-            "time_ms": block.time_ms if block else 0,
-            "app_hash": block.app_hash if block else "",
+            "time_ms": block.time_ms,
+            "app_hash": block.app_hash,
             "code": row.code,
             "code_name": name_of(row.code),
             "message": row.detail,
@@ -99,7 +118,7 @@ class Known:
                 return known
             other = history.find_tx_by_nonce(envelope.account_id, envelope.signer, envelope.nonce)
             if other is not None and self._is_contradicted(other, tx_hash):
-                raise history.fail(f"block {other.height} does not hold transaction {other.tx_hash}")
+                raise self._contradict(f"block {other.height} does not hold transaction {other.tx_hash}")
             # It may have been cleared between two looks.
             is_whole = was_whole and self._follower.is_whole and clears == history.clears and history.height >= height
             if not is_whole:
@@ -107,13 +126,21 @@ class Known:
             has_all = history.first_height <= 1
             # Nonce 0 counts as used from the start; every other one was used by somebody.
             if other is None and has_all and code == Code.NONCE_USED and envelope.nonce:
-                raise history.fail(f"nonce {envelope.nonce} of account {envelope.account_id} is used by nobody")
+                return self._doubt(f"nonce {envelope.nonce} of account {envelope.account_id} is used by nobody")
         except IndexDamagedError:
             return BUILDING
         if other is None and not has_all:
             return "its nonce was used before the blocks that this node keeps; look at the account"
         used_by = "" if other is None else f"; transaction {other.tx_hash} used it"
         return refused(tx_hash, code, f"{name_of(code)}: nonce {envelope.nonce} is used{used_by}")
+
+    def _doubt(self, reason: str) -> str:
+        """Have the index built again that the state contradicts; return the word for it."""
+        now_s = time.monotonic()
+        if now_s - self._doubted_s >= _DOUBTED_EVERY_S:
+            self._doubted_s = now_s
+            self._contradict(reason)
+        return BUILDING
 
     def _is_contradicted(self, row: TxRow, tx_hash: bytes) -> bool:
         """Return whether the block log says otherwise than the index of who used a nonce, where it keeps that block."""

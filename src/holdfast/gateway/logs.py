@@ -14,7 +14,8 @@ VALUE_CHARS_MAX: Final = 2_000
 _SECRETS: Final = frozenset("private_key seed secret passphrase password client_secret authorization".split())
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
-BAD_HTTP_A_SECOND_MAX: Final = 10
+LIBRARY_A_SECOND_MAX: Final = 10
+BAD_HTTP_CHARS_MAX: Final = 120
 
 Event = MutableMapping[str, object]
 
@@ -30,11 +31,13 @@ class Bridge(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record down."""
+        if not self._may_tell():
+            return
         log = structlog.get_logger()
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError | ConnectionError):
-            if self._may_tell():
-                log.info("bad_http", reason=str(getattr(error, "message", error)).partition("\n")[0])
+            words = " ".join(str(getattr(error, "message", error)).split())
+            log.info("bad_http", reason=words[:BAD_HTTP_CHARS_MAX])
         elif error is not None:
             log.error("library_failed", library=record.name, message=record.getMessage(), exc_info=error)
         else:
@@ -44,7 +47,7 @@ class Bridge(logging.Handler):
         second = int(time.monotonic())
         self._told = self._told + 1 if second == self._second else 1
         self._second = second
-        return self._told <= BAD_HTTP_A_SECOND_MAX
+        return self._told <= LIBRARY_A_SECOND_MAX
 
 
 def set_up_logs(*, level: str = "info", style: str = "console") -> None:

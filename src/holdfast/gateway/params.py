@@ -25,6 +25,8 @@ Time = Annotated[int, Meta(ge=0, le=ID_MAX)]
 Text = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[ -~]+\Z")]
 Key = Annotated[str, Meta(min_length=64, max_length=64, pattern=r"^[0-9a-fA-F]+\Z")]
 Hex = Annotated[str, Meta(min_length=2, max_length=2 * TX_BYTES_MAX + 2, pattern=r"^([0-9a-fA-F]{2})+\Z")]
+# As long as a proof file's key may be.
+RowPath = Annotated[str, Meta(min_length=2, max_length=512, pattern=r"^([0-9a-fA-F]{2})+\Z")]
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
 Currency = Annotated[str, Meta(min_length=1, max_length=16, pattern=r"^[A-Za-z0-9_]+\Z")]
 Kind = Literal["option", "future", "option_combo", "future_combo", "spot", "any"]
@@ -202,7 +204,7 @@ class GetProof(Struct, kw_only=True, forbid_unknown_fields=True):
 
     table: Text | None = None
     key: Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[0-9a-fA-F,]+\Z")] | Id | None = None
-    path: Hex | None = None
+    path: RowPath | None = None
 
 
 class Fault(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ GET  /metrics /health /ready /
 
 import asyncio
 import errno
+import resource
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -117,8 +118,10 @@ class Gateway:
         if accept is None:
             raise ServeError("the server did not come up")
 
+        most = _count_connections_max()
+
         def take() -> asyncio.Protocol:
-            return accept() if len(accept.connections) < CONNECTIONS_MAX else _Full()
+            return accept() if len(accept.connections) < most else _Full()
 
         try:
             self._server = await asyncio.get_running_loop().create_server(take, host, port, backlog=1_024)
@@ -205,6 +208,12 @@ class Gateway:
 
     async def _answer_frame(self, body: bytes, caller: Caller) -> bytes:
         return (await self.dispatcher.body(body, caller)).body
+
+
+def _count_connections_max() -> int:
+    """Return how many connections may be open: never more than half of the files, since the validators need theirs."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS_MAX if files == resource.RLIM_INFINITY else min(CONNECTIONS_MAX, files // 2)
 
 
 class _Full(asyncio.Protocol):

@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import json
+import resource
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -25,6 +27,7 @@ from holdfast.node.store import StoreError
 READY_WITHIN_S = 60.0
 # Five threads share the interpreter; the default slice of 5 ms would be felt in every hop of a vote.
 _SWITCH_S = 0.001
+_OPEN_FILES = 16_384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,7 @@ def run(settings: DevnetSettings, options: Options) -> int:
     except ValueError as error:
         raise SettingsError(str(error)) from error
     sys.setswitchinterval(_SWITCH_S)
+    _raise_open_files()
     try:
         devnet = Devnet(settings, _log)
     except (HomeError, KeyInUseError, DiskError, StoreError) as error:
@@ -116,6 +120,15 @@ def _announce(devnet: Devnet, port: int, *, as_json: bool) -> None:
         sys.stdout.flush()
         return
     show_banner(about, Console())
+
+
+def _raise_open_files() -> None:
+    """Ask for as many open files as we may have: connections, and the files of all validators."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _complaints(devnet: Devnet) -> str:
