@@ -135,3 +135,13 @@ def test_help__of_each_command__has_an_example_of_it(command: list[str]) -> None
     code, out, _ = call(*command, "--help")
     assert code == 0
     assert f"Example: holdfast {' '.join(command)}" in " ".join(out.split())
+
+
+def test_list__one_file_is_damaged__shows_the_others_and_ends_with_what_is_wrong(tmp_path: Path) -> None:
+    assert call("account", "create", "alice")[0] == 0
+    broken = tmp_path / "keys" / "broken.json"
+    broken.write_text("{")
+    broken.chmod(0o600)
+    code, out, err = call("account", "list")
+    assert (code, "alice" in out, "demo-1" in out) == (3, True, True)
+    assert "broken.json is damaged" in err

@@ -290,3 +290,16 @@ def test_dev__status_and_refusals__are_read_by_people(call: Call) -> None:
 def test_proof__into_a_file_whose_name_is_no_text__is_told_without_a_traceback(call: Call, tmp_path: Path) -> None:
     code, out, err = call("query", "proof", "balances", "1000,0", "--json", "-o", f"{tmp_path}/p\udcff.json")
     assert (code, json.loads(out)["table"]) == (0, "balances"), err
+
+
+@pytest.mark.parametrize("currency", ["DOGE", "usdc", ""])
+def test_chain__of_what_is_no_underlying__names_those_that_there_are(call: Call, currency: str) -> None:
+    code, out, err = call("query", "chain", currency)
+    assert (code, out) == (2, "")
+    assert err.endswith("choose one of BTC, ETH\n") or "PARAM_INVALID: currency" in err
+
+
+def test_url__with_tls_where_there_is_none__says_what_to_write(call: Call, live: LiveDevnet) -> None:
+    code, _, err = call("query", "status", "--url", live.url.replace("http:", "https:"))
+    assert code == 5
+    assert err.endswith("(it speaks no TLS); write the address with http://\n")

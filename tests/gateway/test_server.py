@@ -308,4 +308,4 @@ def test_connections__where_few_files_may_be_open__leave_half_of_them_to_the_val
 ) -> None:
     for files, most in ((256, 128), (1_024, 512), (1_000_000, server.CONNECTIONS_MAX)):
         monkeypatch.setattr(resource, "getrlimit", lambda _which, files=files: (files, files))
-        assert server._count_connections_max() == most  # noqa: SLF001 -- the number alone, without as many sockets
+        assert server._count_connections_max() == most

@@ -1,7 +1,7 @@
 """`holdfast account`: keys, and the accounts that they own."""
 
 import time
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,7 +16,10 @@ from holdfast.cli.options import (
     Timeout,
     Url,
 )
-from holdfast.cli.show import note, print_json, print_table, told
+from holdfast.cli.show import note, one_line, print_json, print_table, told
+
+if TYPE_CHECKING:
+    from holdfast.client.keystore import KnownAccount
 
 _DAY_MS: Final = 86_400_000
 
@@ -70,12 +73,20 @@ def list_keys(keystore: KeystoreFolder = None, as_json: Json = False) -> None:
     """
     from holdfast.cli.keys import open_keystore
     from holdfast.client.demo import DEMO_NAMES, demo_key
+    from holdfast.client.errors import KeystoreError
 
     with told("account list", as_json=as_json):
         store = open_keystore(keystore)
-        files = [store.read(name) for name in store.names()]
+        files, unreadable = [], []
+        for name in store.names():
+            try:
+                files.append(store.read(name))
+            except KeystoreError as error:
+                unreadable.append(error)
         demos = [{"name": name, "public_key": demo_key(name).public_key.hex()} for name in DEMO_NAMES]
         if as_json:
+            if unreadable:
+                raise unreadable[0]
             keys = [{"name": one.name, "public_key": one.public_key, "accounts": one.accounts} for one in files]
             print_json({"keystore": str(store.folder), "keys": keys, "demo": demos})
             return
@@ -83,11 +94,21 @@ def list_keys(keystore: KeystoreFolder = None, as_json: Json = False) -> None:
         for one in files:
             known = one.accounts or (None,)
             rows += [
-                (one.name, one.public_key, entry and entry.account_id, entry and entry.chain_id, entry and entry.role)
+                (
+                    one.name,
+                    one.public_key,
+                    entry and entry.account_id,
+                    entry and _name_chain(entry),
+                    entry and entry.role,
+                )
                 for entry in known
             ]
         rows += [(demo["name"], demo["public_key"], None, "any devnet", "public") for demo in demos]
         print_table(["name", "public key", "account", "chain", "role"], rows, title=str(store.folder), right="account")
+        for other in unreadable[1:]:
+            note(f"note: {one_line(str(other))}")
+        if unreadable:
+            raise unreadable[0]
 
 
 @account.command()
@@ -277,3 +298,8 @@ def rotate(
         if result.is_effective and account_name in store.names():
             store.remove_account(str(account_name), known)
         end_with(result, as_json=as_json, title=f"account {identity.account_id} now belongs to {new}")
+
+
+def _name_chain(known: "KnownAccount") -> str:
+    """Return a chain's name; devnets of one seed have one id, so its genesis tells them apart."""
+    return f"{known.chain_id} ({known.genesis_hash[:8]})"

@@ -22,6 +22,9 @@ from holdfast.cli.show import (
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from holdfast.client.blocking import Exchange
+    from holdfast.client.results import Instrument as InstrumentRow
+
 Instrument = Annotated[str, typer.Argument(help="Its name.", metavar="INSTRUMENT")]
 Count = Annotated[int, typer.Option(help="How many, the newest first.", min=1, max=1000)]
 
@@ -45,7 +48,8 @@ def book(
             return
         levels = zip_longest(found.bids, found.asks, fillvalue=(None, None))
         rows = [(bid[1], bid[0], ask[0], ask[1]) for bid, ask in levels]
-        print_table(["amount", "bid", "ask", "amount "], rows, title=found.instrument_name, right="amount bid ask")
+        columns = ["amount", "bid", "ask", "amount "]
+        print_table(columns, rows, title=found.instrument_name, numbers=columns)
         print_facts({"mark": usdc(brief(found.mark_price)), "index": usdc(brief(found.index_price))})
         units = "amount in coin; bid and ask in USDC" if rows else ""
         print_state(found.height, found.app_hash, units)
@@ -70,7 +74,7 @@ def chain(
     from holdfast.cli.chain import list_names, make_chain, print_chain
 
     with told("query chain", as_json=as_json), connect(url) as exchange:
-        listed = exchange.instruments(currency.upper())
+        listed = _list_on(exchange, currency.upper())
         lines = exchange.summaries(currency.upper())
         found = make_chain(currency.upper(), listed, lines, expiry)
         if as_json:
@@ -147,6 +151,17 @@ def trades(
         print_table(columns, rows, right="amount price fee")
         units = "amount in coin; price and fee in USDC" if rows else ""
         print_state(found.height, found.app_hash, units)
+
+
+def _list_on(exchange: "Exchange", currency: str) -> "list[InstrumentRow]":
+    """Return what is listed on an underlying. Refuses: InputError, naming the underlyings that there are."""
+    from holdfast.client.errors import InputError
+
+    listed = [one for one in exchange.instruments(currency) if one.base_currency == currency]
+    if not listed:
+        known = dict.fromkeys(one.base_currency for one in exchange.instruments())
+        raise InputError(f"nothing is listed on {currency!r}; choose one of {', '.join(known) or 'none'}")
+    return listed
 
 
 def _level(price: "Decimal | None", amount: "Decimal", name: str) -> str:

@@ -191,7 +191,8 @@ class Journal:
         try:
             yield
         except OSError as error:
-            message = f"journal {self.path}: {error.strerror}; free the disk or name another file, nothing was sent"
+            mend = "make it writable, or let HOLDFAST_HOME name another place; nothing was sent"
+            message = f"journal {self.path}: {error.strerror}; {mend}"
             raise JournalError(message) from None
 
 

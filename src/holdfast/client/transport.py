@@ -144,6 +144,8 @@ class Transport:
 
 def explain_unreachable(url: str, error: Exception) -> str:
     """Return one line for a connection that could not be made or was lost."""
+    if isinstance(error, aiohttp.ClientSSLError):
+        return f"no node answers at {url} (it speaks no TLS); write the address with http://"
     reason = getattr(error, "os_error", error)
     number = getattr(reason, "errno", None)
     words = os.strerror(number).lower() if number else str(reason) or type(reason).__name__

@@ -37,6 +37,9 @@ from holdfast.primitives.units import DAY_MS
 
 CONNECTIONS_MAX: Final = 4_096
 SOCKETS_MAX: Final = 2_048
+# Accepted before the first of them is counted, and waiting to be accepted.
+ACCEPTED_AT_ONCE: Final = 32
+WAITING_MAX: Final = 1_024
 # Also the time that a new connection has for its first request's headers.
 IDLE_S: Final = 30.0
 BODY_S: Final = 10.0
@@ -124,10 +127,14 @@ class Gateway:
             return accept() if len(accept.connections) < most else _Full()
 
         try:
-            self._server = await asyncio.get_running_loop().create_server(take, host, port, backlog=1_024)
+            self._server = await asyncio.get_running_loop().create_server(take, host, port, backlog=ACCEPTED_AT_ONCE)
         except OSError as error:
             await self._runner.cleanup()
             raise ServeError(_explain(host, port, error)) from None
+        for listening in self._server.sockets:
+            # So many may wait in the kernel; a file is open for those alone that were accepted.
+            with listening.dup() as same:
+                same.listen(WAITING_MAX)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
