@@ -1,6 +1,7 @@
 """What the bench tells, and that the exchange and its peer do the same work. Nothing here is timed."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from holdfast.lab.bench.flow import make_flow
 from holdfast.lab.bench.paths import Bench, Sizes
 from holdfast.lab.bench.replays import ReplayFigures
 from holdfast.lab.bench.stages import STAGES, StageTimes
+from holdfast.lab.solo import Solo
+from holdfast.protocol.trading.messages import CancelAll
 
 SMALL = Sizes(orders=192, accounts=8, resting=32, bundle=8)
 
@@ -117,3 +120,18 @@ def test_bench__bad_input__one_line_and_exit_2(arguments: list[str], message: st
     assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_stages__called_from_another_thread__are_not_counted() -> None:
+    solo = Solo(1)
+    tx = solo.sign(0, CancelAll(0))
+    times = StageTimes()
+    times.watch()
+    try:
+        thread = threading.Thread(target=solo.block, args=(tx,))
+        thread.start()
+        thread.join()
+    finally:
+        times.unwatch()
+    assert solo.height == 1
+    assert set(times.seconds.values()) == {0.0}

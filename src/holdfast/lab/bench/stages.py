@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from threading import get_ident
 from time import perf_counter, process_time
 from types import TracebackType
 from typing import Final, NamedTuple, ParamSpec, TypeVar
@@ -60,9 +61,11 @@ class StageTimes:
         self.seconds: dict[str, float] = dict.fromkeys((stage.name for stage in STAGES), 0.0)
         self._inner: list[float] = [0.0]
         self._originals: list[object] = []
+        self._watcher = 0
 
     def watch(self) -> None:
-        """Wrap every stage's functions."""
+        """Wrap every stage's functions. What other threads do in them meanwhile is not counted."""
+        self._watcher = get_ident()
         self._originals = []
         for stage in STAGES:
             original = getattr(stage.owner, stage.function)
@@ -78,6 +81,8 @@ class StageTimes:
         seconds, inner = self.seconds, self._inner
 
         def timed(*args: P.args, **options: P.kwargs) -> R:
+            if get_ident() != self._watcher:
+                return function(*args, **options)
             inner.append(0.0)
             began = perf_counter()
             try:
