@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from holdfast.consensus.messages import Vote, VoteKind
-from holdfast.lab.chaos.evidence import ChainLog, ReadOnlyDisk, Signatures
+from holdfast.lab.chaos.evidence import ChainLog, Signatures
 from holdfast.lab.chaos.stepped import Stepped, make_script, write_orders
+from holdfast.node.disk import ReadOnlyDisk
+from holdfast.node.ports import DiskError
 from holdfast.node.wal import SignLog
-from holdfast.primitives.check import BrokenInvariantError
 
 
 def snapshot_of(folder: Path) -> dict[str, bytes]:
@@ -61,5 +62,5 @@ def test_store__of_a_stopped_validator__tells_blocks_and_votes_and_stays_as_it_i
 
 
 def test_read_only_disk__asked_to_append__refuses(tmp_path: Path) -> None:
-    with pytest.raises(BrokenInvariantError, match="only looked at"):
+    with pytest.raises(DiskError, match="read only"):
         ReadOnlyDisk(tmp_path).append("log", b"x")

@@ -10,10 +10,9 @@ from typing import Final, NamedTuple
 
 from holdfast.consensus.messages import Block, Vote, VoteKind, decode_block, decode_vote
 from holdfast.node.blockstore import BlockStore, Outcome
-from holdfast.node.disk import FileDisk
+from holdfast.node.disk import ReadOnlyDisk
 from holdfast.node.frames import read_prefix
 from holdfast.node.wal import PREFIX as SIGNED_PREFIX
-from holdfast.primitives.check import ensure
 from holdfast.primitives.crypto import sha256
 from holdfast.primitives.reject import Malformed
 from holdfast.protocol.custody.messages import Deposited, Withdrawn
@@ -21,31 +20,6 @@ from holdfast.protocol.messages import BLOCK_EVENTS_DECODER, ENVELOPE_DECODER, T
 
 _ENTRY_HEAD_BYTES: Final = 9
 _VOTE_ENTRY: Final = b"v"
-
-
-class ReadOnlyDisk(FileDisk):
-    """A validator's files as they lie. What would change them does nothing, but for an append, which is refused."""
-
-    def __init__(self, root: Path) -> None:
-        """Look at a folder."""
-        ensure(root.is_dir(), f"{root} is there to be looked at")
-        super().__init__(root)
-
-    def append(self, name: str, data: bytes) -> None:
-        """Refuse."""
-        ensure(condition=False, claim=f"{name} is only looked at, {len(data)} bytes are not written to it")
-
-    def sync(self, name: str) -> None:
-        """Leave it."""
-
-    def replace(self, name: str, data: bytes) -> None:
-        """Leave it."""
-
-    def delete(self, name: str) -> None:
-        """Leave it."""
-
-    def _prepare(self) -> None:
-        """Leave it."""
 
 
 class Slot(NamedTuple):

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from holdfast.lab.chaos import journals
-from holdfast.lab.chaos.evidence import ChainLog, ReadOnlyDisk, Signatures
+from holdfast.lab.chaos.evidence import ChainLog, Signatures
 from holdfast.lab.chaos.load import JOURNAL_FILE, READY_FILE
 from holdfast.lab.chaos.running import ExchangeDownError, Running
+from holdfast.node.disk import ReadOnlyDisk
 from holdfast.node.exchange import ExchangeApplication
 from holdfast.protocol.genesis import DECODER
 from holdfast.protocol.ledger.handlers import get_vault

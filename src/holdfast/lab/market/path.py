@@ -9,6 +9,7 @@ An operator's moves come on top. They are ramps of the logarithm, kept until the
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from threading import Lock
 from typing import Final, NamedTuple
@@ -148,7 +149,7 @@ class PricePath:
         return motion * second_e12 // (PPM * _UNIT) + self._jumps.at(step) * path.jump_ppm // _UNIT * PPM - drift_e12
 
 
-class _Spans:
+class _Spans(ABC):
     """Sums over spans from a start on, extended on demand."""
 
     def __init__(self, start_ms: int) -> None:
@@ -156,8 +157,9 @@ class _Spans:
         self._sums = [0]
         self._lock = Lock()
 
+    @abstractmethod
     def _change(self, span: int) -> int:
-        raise NotImplementedError
+        """Return what one span adds."""
 
     def _before(self, span: int) -> int:
         """Return the sum of all spans before one."""
