@@ -1,0 +1,106 @@
+"""Reads a file into portfolios: the documented JSON or CSV, or a file of Derive's published cases as it is.
+
+Refuses, with one line that names the row and the field: whatever cannot be margined, in either form.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, cast
+
+from holdfast.risk.documents import read_document, split_csv, split_json
+from holdfast.risk.portfolio import Portfolio
+from holdfast.risk.rows import InputError, Row, as_row
+from holdfast.risk.vectors import is_pm2_case, is_standard_case, read_pm2_case, read_standard_case
+
+FILE_BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The portfolios of a file, by name; `are_named` says that the file itself names them, as one of many does."""
+
+    portfolios: Mapping[str, Portfolio]
+    are_named: bool
+
+
+def load_cases(path: Path) -> Cases:
+    """Read all portfolios of a file."""
+    text = _read_text(path)
+    if path.suffix.lower() == ".csv":
+        return Cases({path.stem: read_document(split_csv(text))}, are_named=False)
+    return parse_cases(_decode(text), path.stem)
+
+
+def load_portfolio(path: Path, case: str | None = None) -> Portfolio:
+    """Read one portfolio of a file: its only one, or the named one of many.
+
+    Refuses: a file of several without a name, a name that is not in the file.
+    """
+    portfolios = load_cases(path).portfolios
+    known = ", ".join(portfolios)
+    if case is None:
+        if len(portfolios) != 1:
+            raise InputError(
+                "", "case", f"the file holds {len(portfolios)} cases, of which one has to be chosen: {known}"
+            )
+        return next(iter(portfolios.values()))
+    if case not in portfolios:
+        raise InputError("", "case", f"{case!r} is not in the file, which holds {known}")
+    return portfolios[case]
+
+
+def parse_cases(document: object, name: str = "portfolio") -> Cases:
+    """Read a decoded JSON document; `name` is what its only portfolio is called."""
+    root = as_row(document, "")
+    if is_pm2_case(root.values):
+        return Cases({name: read_pm2_case(root)}, are_named=False)
+    if is_standard_case(root.values):
+        return Cases({name: read_standard_case(root)}, are_named=False)
+    named = [case for case, value in root.values.items() if isinstance(value, dict) and "Scenario" in value]
+    if named:
+        return Cases({case: _read_case(root.row(case)) for case in root.values}, are_named=True)
+    return Cases({name: read_document(split_json(root))}, are_named=False)
+
+
+def _read_case(case: Row) -> Portfolio:
+    if is_standard_case(case.values):
+        return read_standard_case(case)
+    if is_pm2_case(case.values):
+        return read_pm2_case(case)
+    raise case.refuse("Scenario", "is neither a case of PM2 nor one of the standard manager")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise InputError("", "", f"the file has more than {FILE_BYTES_MAX // 1024**2} MiB")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError("", "", "the file is not UTF-8 text") from None
+    except OSError as error:
+        raise InputError("", "", error.strerror or "the file cannot be read") from None
+
+
+def _decode(text: str) -> object:
+    try:
+        # Takes NaN and Infinity, so that the row which holds one can be named.
+        return cast("object", json.loads(text, object_pairs_hook=_refuse_twice))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"line {error.lineno}", f"column {error.colno}", f"the file is not JSON: {error.msg}"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("", "", "the file holds a number or a nesting that cannot be read") from None
+
+
+def _refuse_twice(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    for field, value in pairs:
+        if field in fields:
+            raise InputError("", field, "is given twice in one row")
+        fields[field] = value
+    return fields

@@ -1,0 +1,142 @@
+"""A portfolio with its market data, as every published model reads it.
+
+Amounts are in coin, positive when long, for options, futures and perpetuals alike. Prices, cash and profits are in USD,
+volatilities, rates and confidences are fractions (0.5 is 50 %), times are seconds. All of it is finite and within the
+bounds of `holdfast.risk.rows`: the readers refuse the rest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from holdfast.risk.black import Terms
+from holdfast.risk.rows import Row
+
+# Inside the last half hour the settlement price is an average, of which this much is known already.
+SETTLEMENT_S: Final = 1_800.0
+
+
+@dataclass(frozen=True, slots=True)
+class OptionPosition:
+    """An option held or sold; `row` is what an error calls it, `is_inverse` says that it is settled in the coin."""
+
+    row: str
+    underlying: str
+    seconds: float
+    strike: float
+    is_call: bool
+    amount: float
+    vol: float
+    is_inverse: bool = False
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(self.strike, self.seconds, self.is_call)
+
+
+@dataclass(frozen=True, slots=True)
+class FuturePosition:
+    """A dated future, or a perpetual where `seconds` is absent; its profit since entry and its funding are in USD."""
+
+    row: str
+    underlying: str
+    amount: float
+    mark: float
+    seconds: float | None = None
+    profit: float = 0.0
+    funding: float = 0.0
+    is_inverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Collateral:
+    """A coin that counts; haircuts are shares of its value, the initial one on top of the maintenance one."""
+
+    row: str
+    asset: str
+    amount: float
+    price: float
+    confidence: float = 1.0
+    haircut_maintenance: float | None = None
+    haircut_initial: float | None = None
+    is_risk_cancelling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Underlying:
+    """A coin's index and its perpetual; the margins beside them are Deribit's, in the currency that it margins in."""
+
+    name: str
+    spot: float
+    spot_confidence: float = 1.0
+    perpetual: float | None = None
+    perpetual_confidence: float = 1.0
+    spot_margin: float = 0.0
+    mmp_margin: float = 0.0
+    open_orders_margin: float = 0.0
+
+    @property
+    def beside_margin(self) -> float:
+        return self.spot_margin + self.mmp_margin + self.open_orders_margin
+
+    def without_margins(self) -> "Underlying":
+        return replace(self, spot_margin=0.0, mmp_margin=0.0, open_orders_margin=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """One expiry of one underlying. A shock of the spot moves the variable part of the forward only."""
+
+    underlying: str
+    seconds: float
+    forward_variable: float
+    forward_fixed: float = 0.0
+    forward_confidence: float = 1.0
+    rate: float = 0.0
+    rate_confidence: float = 1.0
+    vol_confidence: float = 1.0
+
+    @property
+    def forward(self) -> float:
+        return self.forward_variable + self.forward_fixed
+
+    def shocked(self, factor: float) -> float:
+        return self.forward_variable * factor + self.forward_fixed
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """Everything that a model needs; `parameters` holds what was given beside a model's defaults, by model."""
+
+    cash: float
+    options: tuple[OptionPosition, ...] = ()
+    futures: tuple[FuturePosition, ...] = ()
+    collaterals: tuple[Collateral, ...] = ()
+    underlyings: Mapping[str, Underlying] = field(default_factory=dict)
+    expiries: Mapping[tuple[str, float], Expiry] = field(default_factory=dict)
+    stable_price: float = 1.0
+    parameters: Mapping[str, Row] = field(default_factory=dict)
+
+    def expiry_of(self, option: OptionPosition) -> Expiry:
+        return self.expiries[option.underlying, option.seconds]
+
+    @property
+    def positions(self) -> "tuple[OptionPosition | FuturePosition, ...]":
+        return (*self.options, *self.futures)
+
+    @property
+    def held_underlyings(self) -> list[str]:
+        """The underlyings of its positions, in the order of the market data."""
+        held = {position.underlying for position in self.positions}
+        return [name for name in self.underlyings if name in held]
+
+
+def split_forward(forward: float, seconds: float) -> tuple[float, float]:
+    """Return the variable and the fixed part of a forward.
+
+    Source: Derive's forward feed (protocols 1c, settlement): inside the averaging window of 30 minutes the fixed part
+    grows evenly, so that an option's delta decays to zero.
+    """
+    if seconds >= SETTLEMENT_S:
+        return forward, 0.0
+    return forward * seconds / SETTLEMENT_S, forward * (SETTLEMENT_S - seconds) / SETTLEMENT_S
