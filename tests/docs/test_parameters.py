@@ -99,7 +99,7 @@ BESIDE: Final[dict[tuple[str, str, str], Fields]] = {
     ("OracleParams", "variance_start_e18", "high"): {"variance_max_e18": 10**14},
     ("OracleParams", "variance_max_e18", "low"): {"variance_start_e18": 0},
     ("DEFAULT_SPECS", "lot_e8", "low"): {"tick_e8": 10**10},
-    ("DEFAULT_SPECS", "tick_e8", "low"): {"lot_e8": 10**10},
+    ("DEFAULT_SPECS", "tick_e8", "low"): {"lot_e8": 10**8},
     **{("InstrumentParams", tenor, "high"): NO_TENORS for tenor in NO_TENORS},
 }
 
