@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from holdfast.primitives.units import PPM, share_ceil
-from holdfast.protocol.accounts.state import is_margined
+from holdfast.protocol.accounts.state import CLEARING_BASE, is_margined
 from holdfast.protocol.book.handlers import make_order_columns
 from holdfast.protocol.book.state import FLAG_QUOTE, ORDER_COLUMNS, ORDER_FIELDS, Side
 from holdfast.protocol.collateral import rules as collateral
@@ -40,6 +40,7 @@ _SHOCKS: Final = {asset_id: np.array(collateral_shocks_ppm(asset_id), dtype=np.i
 _COUNT: Final = len(UNIVERSES)
 _SHAPE: Final = (_COUNT, SCENARIOS)
 _UNIVERSES: Final = np.array(UNIVERSES, dtype=np.int64)
+_END: Final = 2 * CLEARING_BASE  # above every account's number
 _NO_ORDERS: Final = empty_columns(ORDER_FIELDS)
 
 
@@ -172,10 +173,10 @@ def _make_lines(array: RiskArray) -> Lines:
 
 def _make_loose_sheet(draft: Draft, array: RiskArray, sources: Sources, held: tuple[Sheet, ...]) -> Sheet:
     """Return the sheet of those that hold a coin, owe or order something, but have no position."""
-    exposed = np.array(draft[EXPOSED].keys(), dtype=np.int64)
-    others = np.unique(np.concatenate([exposed, sources.orders.values[0]]))
-    loose = np.setdiff1d(others, np.concatenate([others[:0], *(sheet.account_ids for sheet in held)]))
-    ids = [account_id for account_id in loose.tolist() if is_margined(account_id)]
+    others = np.unique(np.concatenate([np.array(draft[EXPOSED].keys(), dtype=np.int64), sources.orders.values[0]]))
+    holders = np.concatenate([others[:0], *(sheet.account_ids for sheet in held), [_END]])
+    is_loose = holders[np.searchsorted(holders, others)] != others
+    ids = [account_id for account_id in others[is_loose].tolist() if is_margined(account_id)]
     return make_loose_sheet(array, np.array(ids, dtype=np.int64), [get_cash(draft, one) for one in ids])
 
 

@@ -7,12 +7,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from holdfast import _kernels
 from holdfast.primitives.units import PPM
 from holdfast.protocol.limits import SCENARIOS
-from holdfast.protocol.margin.params import JOINT_INDEX, OPPOSED_INDEX, UNIVERSES
+from holdfast.protocol.margin.params import JOINT_INDEX, JOINT_ROWS, OPPOSED_INDEX, OPPOSED_ROWS, UNIVERSES
 from holdfast.protocol.margin.state import Int64Array, Sheet
 
 _COUNT: Final = len(UNIVERSES)
+_FIGURES: Final = 12  # rows of what the native kernel tells, in the order of `Sums`
 _ACCOUNTS_AT_ONCE: Final = 2_048
 
 
@@ -47,7 +49,24 @@ class Sums(NamedTuple):
 
 
 def sum_accounts(sheet: Sheet, lines: Lines, extras: Extras, cross_weight_ppm: int) -> Sums:
-    """Return the sums of every account of a sheet."""
+    """Return the sums of every account of a sheet, by the kernel that was chosen."""
+    out: Int64Array = np.empty((_FIGURES, len(sheet.account_ids)), dtype=np.int64)
+    _kernels.margin_accounts(
+        sheet.starts,
+        sheet.places,
+        sheet.lots,
+        *lines,
+        JOINT_ROWS,
+        OPPOSED_ROWS,
+        cross_weight_ppm,
+        *extras,
+        out,
+    )
+    return Sums(out[0], out[1:4], out[4:7], out[7:10], out[10], out[11])
+
+
+def sum_accounts_numpy(sheet: Sheet, lines: Lines, extras: Extras, cross_weight_ppm: int) -> Sums:
+    """Return what `sum_accounts` returns, by NumPy: the reference."""
     accounts = len(sheet.account_ids)
     holder = np.repeat(np.arange(accounts), np.diff(sheet.starts))
     places, lots = sheet.places, sheet.lots
