@@ -29,7 +29,8 @@ class Columns:
     __slots__ = ("keys", "values")
 
     def __init__(self, keys: Int64Array, values: Int64Array) -> None:
-        """Take arrays over."""
+        """Take arrays over; each column of values lies in one piece."""
+        values = np.ascontiguousarray(values)
         keys.setflags(write=False)
         values.setflags(write=False)
         self.keys = keys
@@ -75,7 +76,7 @@ def make_columns(rows: Mapping[int, tuple[int, ...]], width: int) -> Columns:
     keys = sorted(rows)
     ensure(not keys or (keys[0] >= 0 and keys[-1] <= KEY_MAX), "the keys of columns fit int64")
     values = np.array([rows[key] for key in keys], dtype=np.int64).reshape(-1, width).T
-    return Columns(np.array(keys, dtype=np.int64), np.ascontiguousarray(values))
+    return Columns(np.array(keys, dtype=np.int64), values)
 
 
 def empty_columns(width: int) -> Columns:
