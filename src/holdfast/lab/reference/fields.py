@@ -36,8 +36,8 @@ KNOWN: Final[dict[type[Record], str]] = {
     OracleParams: "feeds sources_min report_age_ms_max velocity_floor_ppm velocity_sigmas confirm_ms confirm_blocks "
     "agree_floor_ppm suspect_ms suspect_blocks degraded_blocks stale_ms stale_blocks variance_tau_ms "
     "variance_start_e18 variance_max_e18",
-    RangeParams: "is_adaptive epoch_ms decay_ppm history_epochs quantile_ppm horizon_epochs model_weight_ppm "
-    "buffer_ppm step_up_ppm step_down_ppm announce_epochs lag_ppm emergency_ppm correlation_start_ppm "
+    RangeParams: "is_adaptive epoch_ms decay_ppm history_epochs quantile_ppm tail_start_ppm horizon_epochs "
+    "model_weight_ppm buffer_ppm step_up_ppm step_down_ppm announce_epochs lag_ppm emergency_ppm correlation_start_ppm "
     "correlation_doubt_ppm weight_min_ppm weight_max_ppm interest_scale_ppm",
     RangeLimits: "underlying start_ppm floor_ppm ceiling_ppm stress_ppm variance_start_e18 interest_lower_usd "
     "interest_upper_usd",

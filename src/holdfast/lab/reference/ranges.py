@@ -135,6 +135,9 @@ def _range_band(params: RangeParams, limits: RangeLimits, state: Range) -> Band:
         may_exceed = floor(Fraction(len(state.residuals_ppm) * (PPM - params.quantile_ppm), PPM))
         fits = [one for one in state.residuals_ppm if sum(other > one for other in state.residuals_ppm) <= may_exceed]
         tail = max(tail, Fraction(min(fits)))
+    # A past that is shorter than it should be counts in proportion.
+    known = Fraction(len(state.residuals_ppm), params.history_epochs)
+    tail = Fraction(ceil(tail * known + params.tail_start_ppm * (1 - known)))
     deviation = _root_up(state.variance_e18 * params.horizon_epochs)
     model = ceil(deviation * tail / (PPM * 1_000))
     weight = Fraction(params.model_weight_ppm, PPM)
