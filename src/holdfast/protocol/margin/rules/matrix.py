@@ -31,12 +31,11 @@ from holdfast.protocol.margin.state import (
 )
 from holdfast.protocol.portfolio.handlers import make_position_pages
 from holdfast.protocol.portfolio.state import POSITION_PAGES
-from holdfast.protocol.surface.rules import collateral_shocks_ppm
+from holdfast.protocol.surface.rules import get_collateral_shocks_ppm
 from holdfast.protocol.surface.state import RiskArray
 from holdfast.state.columns import Columns, empty_columns
 from holdfast.state.draft import Draft
 
-_SHOCKS: Final = {asset_id: np.array(collateral_shocks_ppm(asset_id), dtype=np.int64) for asset_id in COINS}
 _COUNT: Final = len(UNIVERSES)
 _SHAPE: Final = (_COUNT, SCENARIOS)
 _UNIVERSES: Final = np.array(UNIVERSES, dtype=np.int64)
@@ -185,6 +184,7 @@ def _sum_coins(draft: Draft, array: RiskArray, places: Places, accounts: int) ->
     coin_of = np.full(accounts, -1, dtype=np.int64)
     stress: list[Int64Array] = []
     worth: list[int] = []
+    shocks = {asset_id: get_collateral_shocks(draft, asset_id) for asset_id in COINS}
     get_balance = draft[BALANCES].get
     for account_id in draft[EXPOSED].keys():  # noqa: SIM118 -- a table, not a dict
         place = places.get(account_id)
@@ -195,7 +195,7 @@ def _sum_coins(draft: Draft, array: RiskArray, places: Places, accounts: int) ->
             amount, price = get_balance((account_id, asset_id)) or 0, array.prices_e8.get(asset_id, 0)
             if amount and price > 0:
                 value = collateral.compute_value_atoms(draft[COLLATERAL][asset_id], asset_id, amount, price)
-                vector[UNIVERSE_INDEX[asset_id]] += compute_collateral_stress(asset_id, value)
+                vector[UNIVERSE_INDEX[asset_id]] += compute_collateral_stress(shocks[asset_id], value)
                 total += value
         coin_of[place] = len(worth)
         stress.append(vector)
@@ -203,11 +203,15 @@ def _sum_coins(draft: Draft, array: RiskArray, places: Places, accounts: int) ->
     return Coins(coin_of, np.array(stress, dtype=np.int64).reshape(-1, *_SHAPE), np.array(worth, dtype=np.int64))
 
 
-def compute_collateral_stress(asset_id: int, value_atoms: int) -> Int64Array:
+def get_collateral_shocks(draft: Draft, asset_id: int) -> Int64Array:
+    """Return what an asset gains or loses in each scenario by the stored grids, in ppm."""
+    return np.array(get_collateral_shocks_ppm(draft, asset_id), dtype=np.int64)
+
+
+def compute_collateral_stress(shocks: Int64Array, value_atoms: int) -> Int64Array:
     """Return what an asset's counted value gains or loses in each scenario. Rounds: toward the larger loss."""
     # The product may pass int64, so the value is taken apart: v = a * PPM + b with 0 <= b < PPM.
     whole, part = divmod(value_atoms, PPM)
-    shocks = _SHOCKS[asset_id]
     return shocks * whole + np.floor_divide(shocks * part, PPM)
 
 
