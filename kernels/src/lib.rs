@@ -2,9 +2,11 @@
 //!
 //! Python keeps the state and owns every decision; a kernel is handed what it needs and returns what it computed.
 
+mod buffers;
 mod ed25519;
 mod hash;
 mod msgpack;
+mod pricing;
 mod tree;
 
 use pyo3::prelude::*;
@@ -14,5 +16,6 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ed25519::register(module)?;
     hash::register(module)?;
     msgpack::register(module)?;
+    pricing::register(module)?;
     tree::register(module)
 }

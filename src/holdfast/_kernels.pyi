@@ -1,4 +1,7 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 def public_key(seed: bytes) -> bytes: ...
 def sign(seed: bytes, message: bytes) -> bytes: ...
@@ -16,3 +19,39 @@ def tree_plan(
     changes: Iterable[tuple[bytes, bytes | None]],
 ) -> tuple[bytes, int, list[tuple[int, bytes]], list[tuple[int, bytes]]]: ...
 def tree_walk(pages: list[bytes], buckets: list[bytes], depth: int, key: bytes) -> tuple[list[bytes], bytes | None]: ...
+
+# Pricing: `path` is one of pricing_paths(); columns in the order of the tuples of `primitives.pricing`.
+def pricing_paths() -> list[str]: ...
+def compute_marks(
+    path: str,
+    slice_columns: Sequence[npt.NDArray[np.int64]],
+    option_columns: Sequence[npt.NDArray[np.int64]],
+    out: Sequence[npt.NDArray[np.int64]],
+) -> None: ...
+def compute_rows(
+    path: str,
+    slice_columns: Sequence[npt.NDArray[np.int64]],
+    option_columns: Sequence[npt.NDArray[np.int64]],
+    grid_columns: Sequence[npt.NDArray[np.int64]],
+    marks_e8: npt.NDArray[np.int64],
+    out: npt.NDArray[np.int64],
+) -> None: ...
+def vol_scale_ppm(path: str, remaining_ms: npt.NDArray[np.int64], out: npt.NDArray[np.int64]) -> None: ...
+def black76(
+    path: str,
+    columns: Sequence[npt.NDArray[np.float64]],
+    is_call: npt.NDArray[np.uint8],
+    out: Sequence[npt.NDArray[np.float64]],
+) -> bool: ...
+def black76_price(
+    path: str,
+    columns: Sequence[npt.NDArray[np.float64]],
+    is_call: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.float64],
+) -> bool: ...
+def implied_deviation(
+    path: str,
+    columns: Sequence[npt.NDArray[np.float64]],
+    is_call: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.float64],
+) -> bool: ...
