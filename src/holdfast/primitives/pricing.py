@@ -1,4 +1,4 @@
-"""The one fenced file of floats: Black-76 on an SSVI surface, from int64 arrays to rounded int64 arrays.
+"""The one fenced file of floats: Black-76 on SVI smiles, from int64 arrays to rounded int64 arrays.
 
 Every result is a fixed sequence of IEEE-754 double operations + - * / sqrt, comparisons, minimum, maximum, copysign,
 rint and integer bit moves, so every machine computes the same bits. The library's exp, log, power, sum and dot may
@@ -8,7 +8,8 @@ exchange sees a float. The bits are pinned by a golden hash: a build that differ
 Money here is USD x 1e8 a coin inside doubles below 2^53, hence exact on entry; results are rounded half to even.
 No subnormal, infinity or NaN arises: exponents are clamped at -600, arguments of the normal tail at 38.
 
-Sources: Black 1976; Gatheral and Jacquier, arXiv 1204.0646, section 4 (power-law SSVI); fdlibm e_log.c (form of log).
+Sources: Black 1976; Gatheral and Jacquier, arXiv 1204.0646, section 3 (natural SVI), section 4 (power-law SSVI);
+fdlibm e_log.c (form of log).
 """
 
 import hashlib
@@ -48,7 +49,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 
 SIGMA_FLOOR_PPM: Final = 100_000  # a vol shock leaves at least a tenth of the volatility
-GOLDEN: Final = "d3de3e1e90bd3b6e67e2f78d6ada93e5d41549d729d21c6647de5b2b15d84e8f"
+GOLDEN: Final = "e1f7c5030c00754a4a3362ef9313bda9dd7eb88d843b43bb21058ea0c743e6c2"
 
 _DAY_MS: Final = 86_400_000
 _YEAR_MS: Final = 365 * _DAY_MS
@@ -56,6 +57,9 @@ _AVERAGING_MS: Final = 30 * 60_000
 _TWO_THIRDS_AVERAGING_MS: Final = 20 * 60_000
 
 _BUTTERFLY_E12: Final = 2 * 10**12
+
+# No strike has less than a hundredth of the variance at the money, whatever a skew shock makes of the smile.
+_SHAPE_FLOOR: Final = 0.02
 
 # Below this total variance an option is worth its intrinsic value; no admissible live slice comes near it.
 _VARIANCE_FLOOR: Final = 1e-24
@@ -104,7 +108,9 @@ class _Surface(NamedTuple):
     half_variance: FloatArray
     phi: FloatArray
     rho: FloatArray
-    rho_rest: FloatArray
+    level: FloatArray
+    vertex: FloatArray
+    width: FloatArray
 
 
 def vol_scale_ppm(remaining_ms: IntArray) -> IntArray:
@@ -215,6 +221,8 @@ def _golden_inputs() -> tuple[Slices, Options, Grid]:
         variable_ppm=np.concatenate([quiet + 1_000_000, draw(late, 1, 900_000)]),
         remaining_ms=remaining,
         grid_index=draw(count, 0, 1),
+        shift_ppm=draw(count, -2_000_000, 2_000_000),
+        width_ppm=draw(count, 200_000, 40_000_000),
     )
     options = Options(
         slice_index=draw(256, 0, count - 1),
@@ -251,14 +259,19 @@ def _shock(slices: Slices, grid: Grid) -> _Surface:
     rho = np.minimum(np.maximum(slices.rho_ppm[:, None] + grid.rho_shift_ppm, -rho_max), rho_max)
     theta_safe = np.maximum(theta, 1e-14)
     phi = (slices.eta_ppm.astype(np.float64)[:, None] / 1e6) / np.sqrt(theta_safe * (1.0 + theta_safe))
+    slope = rho.astype(np.float64) / 1e6
+    vertex = (rho + slices.shift_ppm[:, None]).astype(np.float64) / 1e6
+    width = (10**12 - rho * rho).astype(np.float64) / 1e12 * (slices.width_ppm.astype(np.float64) / 1e6)[:, None]
     return _Surface(
         base=base[:, 0],
         forward=effective,
         log_shift=_log(effective / base),
         half_variance=0.5 * theta * part * part * _averaging(slices.remaining_ms)[:, None],
         phi=phi,
-        rho=rho.astype(np.float64) / 1e6,
-        rho_rest=(10**12 - rho * rho).astype(np.float64) / 1e12,
+        rho=slope,
+        level=2.0 - np.sqrt(vertex * vertex + width),
+        vertex=vertex,
+        width=width,
     )
 
 
@@ -274,17 +287,21 @@ def _log_moneyness(surface: _Surface, options: Options) -> FloatArray:
 
 
 def _total_variance(surface: _Surface, index: IntArray, moneyness: FloatArray) -> FloatArray:
-    """Return the SSVI total variance, eq. 4.1 of Gatheral and Jacquier, of each option in each scenario."""
+    """Return the total variance of each option in each scenario.
+
+    It is theta/2 (level + rho z + sqrt((z + vertex)^2 + width)) at z = phi k, where the level makes it theta at the
+    money. With vertex = rho and width = 1 - rho^2 the level is 1 and this is SSVI, Gatheral and Jacquier, eq. 4.1.
+    """
     wing = surface.phi[index]
     wing *= moneyness
-    rho = surface.rho[index]
-    tilt = wing * rho
-    tilt += 1.0
-    wing += rho
+    tilt = wing * surface.rho[index]
+    tilt += surface.level[index]
+    wing += surface.vertex[index]
     wing *= wing
-    wing += surface.rho_rest[index]
+    wing += surface.width[index]
     np.sqrt(wing, out=wing)
     wing += tilt
+    np.maximum(wing, _SHAPE_FLOOR, out=wing)
     wing *= surface.half_variance[index]
     return wing
 
