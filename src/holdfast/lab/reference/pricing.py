@@ -1,8 +1,8 @@
 """Marks, Greeks and scenario rows of single instruments from the formulas, to hold the pricing kernel against.
 
-Black-76 on SVI smiles with the power law phi = eta / sqrt(theta (1 + theta)), one option at a time, with the library's `log`,
-`erf` and `erfc`. Doubles carry about sixteen digits, so a result here is within a small part of a unit of the exact
-value; the kernel's integer must be within one unit of it. It is then the kernel's integer that counts.
+Black-76 on SVI smiles with the power law phi = eta / sqrt(theta (1 + theta)), one option at a time, with the library's
+`log`, `erf` and `erfc`. Doubles carry about sixteen digits, so a result here is within a small part of a unit of the
+exact value; the kernel's integer must be within one unit of it. It is then the kernel's integer that counts.
 
 Sources: Black 1976; Gatheral and Jacquier, arXiv 1204.0646, sections 3 and 4.
 """
