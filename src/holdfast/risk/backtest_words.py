@@ -1,0 +1,153 @@
+"""The figures of backtests as rows of text, for the command line and the report alike."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from holdfast.primitives.units import HOUR_MS, PPM
+from holdfast.risk.backtest import Coverage
+from holdfast.risk.backtests import Outcome, Result
+from holdfast.risk.coverage import CoverageTests, LikelihoodRatio
+from holdfast.risk.procyclicality import RISE_DAYS, Procyclicality
+
+COVERAGE_COLUMNS: Final = (
+    *("history", "model", "windows", "breaches", "rate", "allowed", "largest move", "largest shortfall"),
+    *("mean shortfall", "tested", "hit", "Kupiec p", "indep. p", "cond. p", "zone", "power"),
+)
+_RISES: Final = tuple(f"rise {days}d" for days in RISE_DAYS)
+RANGE_COLUMNS: Final = (
+    *("history", "model", "smallest", "largest", "peak/trough", *_RISES, "largest step", "sd of log change"),
+)
+MARGIN_COLUMNS: Final = (
+    *("history", "model, portfolio", "smallest", "largest", "peak/trough", *_RISES, "largest step", "sd of log change"),
+)
+# A test that would let a range pass that is breached twice as often, with this chance or more, has little power.
+_POWER_MIN: Final = 0.8
+
+
+class Words:
+    """An outcome as tables and notes."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+
+    def coverage_rows(self) -> list[tuple[object, ...]]:
+        return [
+            (result.history.label, name, *_write_coverage(found.coverage))
+            for result in self._outcome.results
+            for name, found in result.backtests.items()
+        ]
+
+    def range_rows(self) -> list[tuple[object, ...]]:
+        rows: list[tuple[object, ...]] = []
+        for result in self._outcome.results:
+            for name, found in result.backtests.items():
+                ranges = [announced.range_ppm for announced in found.announced] or [0]
+                bounds = (min(ranges), max(ranges))
+                rows.append((result.history.label, name, *_write_measures(bounds, found.procyclicality)))
+        return rows
+
+    def margin_rows(self) -> list[tuple[object, ...]]:
+        rows: list[tuple[object, ...]] = []
+        for result in self._outcome.results:
+            for model, margins in result.margins.items():
+                for name, measures in margins.by_portfolio.items():
+                    bounds = (margins.smallest_ppm[name], margins.largest_ppm[name])
+                    rows.append((result.history.label, f"{model}, {name}", *_write_measures(bounds, measures)))
+        return rows
+
+    def notes(self) -> Iterator[str]:
+        """Yield what has to be said beside the figures."""
+        for result in self._outcome.results:
+            yield _describe(result)
+            yield from _warn(result)
+        for error in self._outcome.skipped:
+            yield f"skipped {error}"
+
+
+def _describe(result: Result) -> str:
+    history, quotes = result.history, result.history.quotes
+    first, last = history.segments[0].times_ms[0], history.segments[-1].times_ms[-1]
+    parts = [
+        f"{history.label}: {show_time(first)} to {show_time(last)} UTC",
+        f"{len(quotes.times_ms):,} rows",
+        f"{history.epochs:,} epochs of {show_span(history.epoch_ms)}",
+        f"margin period {show_span(result.settings.horizon_ms)}",
+        f"confidence {result.settings.confidence:.4g}",
+    ]
+    if len(history.segments) > 1:
+        parts.append(f"{len(history.segments)} segments without a gap over {show_span(result.gap_ms)}")
+    if history.stale_epochs:
+        parts.append(f"{history.stale_epochs} epochs without a quote")
+    parts += [f"{count} rows left out ({reason})" for reason, count in quotes.left_out.items()]
+    if quotes.out_of_order:
+        parts.append(f"{quotes.out_of_order} rows sorted")
+    return ", ".join(parts)
+
+
+def _warn(result: Result) -> Iterator[str]:
+    tests = next(iter(result.backtests.values())).coverage.tests
+    if tests.power < _POWER_MIN:
+        yield (
+            f"  {tests.observations} windows that do not overlap: a range breached twice as often as allowed would "
+            f"fail Kupiec's test with a chance of {tests.power:.0%}; a high p-value is no evidence here"
+        )
+    for model, margins in result.margins.items():
+        if margins.untold:
+            yield f"  {model}: no margin of reference portfolios, since {margins.untold}"
+
+
+def _write_coverage(coverage: Coverage) -> tuple[object, ...]:
+    tests = coverage.tests
+    return (
+        coverage.windows,
+        f"{coverage.breaches} ({coverage.breaches_up} up)" if coverage.breaches else 0,
+        _percent(coverage.breach_rate),
+        _percent(tests.expected_rate),
+        _percent(coverage.largest_move),
+        _percent(coverage.largest_shortfall) if coverage.breaches else None,
+        _percent(coverage.mean_shortfall) if coverage.breaches else None,
+        *_write_tests(tests),
+    )
+
+
+def _write_tests(tests: CoverageTests) -> tuple[object, ...]:
+    ratios = (tests.unconditional, tests.independence, tests.conditional)
+    return (
+        tests.observations,
+        tests.breaches,
+        *(_p_value(ratio) for ratio in ratios),
+        tests.traffic_light,
+        f"{tests.power:.2f}",
+    )
+
+
+def _write_measures(bounds_ppm: tuple[int, int], measures: Procyclicality) -> tuple[object, ...]:
+    ratio, deviation = measures.peak_to_trough, measures.log_change_deviation
+    return (
+        *(_percent(bound / PPM) for bound in bounds_ppm),
+        None if ratio is None else f"{ratio:.3f}",
+        *(_percent(measures.rises[days]) for days in RISE_DAYS),
+        _percent(measures.largest_step),
+        None if deviation is None else f"{deviation:.5f}",
+    )
+
+
+def _p_value(ratio: LikelihoodRatio | None) -> str | None:
+    if ratio is None:
+        return None
+    return f"{ratio.p_value:.3f}" if ratio.p_value >= 0.0005 else "<0.001"  # noqa: PLR2004 -- what three places show
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{share:.2%}"
+
+
+def show_time(time_ms: int) -> str:
+    """Return a UTC time to the minute."""
+    return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def show_span(span_ms: int) -> str:
+    """Return a length of time in hours, or in minutes below one."""
+    return f"{span_ms / HOUR_MS:g} h" if span_ms >= HOUR_MS else f"{span_ms / 60_000:g} min"
