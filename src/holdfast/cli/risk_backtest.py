@@ -36,7 +36,7 @@ and the test's power stand beside it.
 
 \b
 Example:
-  holdfast risk backtest examples/risk/history.csv --horizon 4h --report out
+  holdfast risk backtest examples/risk/btc_history.csv --horizon 4h --report out
 
 Exit codes: 0 backtested, whatever was breached; 2 bad input, told with its row and column."""
 

@@ -1,6 +1,6 @@
 """Backtests of several histories and models: what is read, what is skipped and why, and the figures of each.
 
-outcome = run(Request(paths=(Path("examples/risk/history.csv"),), horizon_ms=4 * HOUR_MS))
+outcome = run(Request(paths=(Path("examples/risk/btc_history.csv"),), horizon_ms=4 * HOUR_MS))
 outcome.results[0].backtests["adaptive"].coverage.breaches
 """
 
