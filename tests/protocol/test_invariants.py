@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from holdfast.primitives.check import BrokenInvariantError
 from holdfast.protocol import invariants, machine
@@ -16,9 +17,12 @@ from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import BALANCES, DUST
 from holdfast.protocol.liquidation.handlers import list_unhealthy
 from holdfast.protocol.margin import handlers as margin
+from holdfast.protocol.margin.state import CHARGES
 from holdfast.protocol.oracle.state import FEEDS
 from holdfast.protocol.portfolio.state import HOLDERS, POSITIONS, Position
+from holdfast.protocol.ranges.state import RANGES
 from holdfast.protocol.settlement.state import SETTLEMENTS, Settlement
+from holdfast.protocol.surface import handlers as surface
 from holdfast.protocol.trading.messages import CancelAll, PlaceOrder
 from holdfast.state.draft import Draft, Rows
 from tests.support.exchange import BTC, BUY, SELL, USD, Market
@@ -133,6 +137,29 @@ def price_from_the_future(draft: Draft, block: BlockContext, _: Market) -> None:
 @fault("DUST_ONLY_GROWS")
 def take_dust_back(draft: Draft, _: BlockContext, __: Market) -> None:
     draft[DUST].put(0, -1)
+
+
+@fault("RANGES_IN_BOUNDS")
+def announce_a_range_beyond_its_ceiling(draft: Draft, _: BlockContext, __: Market) -> None:
+    state = draft[RANGES][BTC]
+    schedule = replace(state.schedule, announced_ppm=(500_100,))
+    draft[RANGES].put(BTC, replace(state, schedule=schedule))
+
+
+@fault("RANGES_IN_BOUNDS")
+def price_another_range(draft: Draft, _: BlockContext, __: Market) -> None:
+    surface.set_range(draft, BTC, 200_000)
+
+
+@fault("RANGES_IN_BOUNDS")
+def weigh_opposed_scenarios_less(draft: Draft, _: BlockContext, __: Market) -> None:
+    margin.set_cross_weight(draft, 400_000)
+
+
+@fault("INITIAL_COVERS_MAINTENANCE")
+def charge_less_initially(draft: Draft, _: BlockContext, __: Market) -> None:
+    charges = draft[CHARGES][0]
+    draft[CHARGES].put(0, charges._replace(short_im=charges.basis_im, short_mm=charges.concentration_im))
 
 
 @fault("ORDERS_ARE_COUNTED")

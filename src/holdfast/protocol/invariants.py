@@ -20,13 +20,17 @@ from holdfast.protocol.limits import NONCE_WINDOW
 from holdfast.protocol.liquidation.handlers import list_unhealthy
 from holdfast.protocol.liquidation.state import LIQUIDATIONS
 from holdfast.protocol.margin.handlers import get_risk
+from holdfast.protocol.margin.params import MARGIN_PARAMS
 from holdfast.protocol.margin.rules import compute_matrix, compute_need_atoms, get_row
 from holdfast.protocol.margin.state import CHARGES, RISK, RISK_MATRIX, AccountRisk
 from holdfast.protocol.oracle.state import FEEDS
 from holdfast.protocol.portfolio.handlers import get_holders
 from holdfast.protocol.portfolio.state import POSITIONS
+from holdfast.protocol.ranges.params import RANGE_LIMITS, RANGE_PARAMS
+from holdfast.protocol.ranges.state import CORRELATIONS, RANGES
 from holdfast.protocol.rebuild import DERIVED, rebuild
 from holdfast.protocol.settlement.state import SETTLEMENTS
+from holdfast.protocol.surface.params import SURFACE_PARAMS
 from holdfast.protocol.surface.state import RISK_ARRAY
 from holdfast.state.draft import Draft
 
@@ -193,6 +197,39 @@ def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
                 ensure(row is not None and _is_same(row, None), f"account {account_id} holds nothing unnoticed")
 
 
+def ranges_in_bounds(draft: Draft, block: BlockContext) -> None:
+    """What adapts, in force or announced, is between its hard bounds, and grids and weights are those in force."""
+    for underlying, state in draft[RANGES].items():
+        limits, schedule = draft[RANGE_LIMITS][underlying], state.schedule
+        for ppm in (schedule.in_force_ppm, *schedule.announced_ppm):
+            ensure(limits.floor_ppm <= ppm <= limits.ceiling_ppm, f"the range of underlying {underlying} is in bounds")
+        edge_ppm = draft[SURFACE_PARAMS][underlying].spot_ppm[0]
+        ensure(edge_ppm == -schedule.in_force_ppm, f"the grid of underlying {underlying} has its range")
+    correlation = draft[CORRELATIONS].get(0)
+    if correlation is not None:
+        params, schedule = draft[RANGE_PARAMS][0], correlation.schedule
+        for ppm in (schedule.in_force_ppm, *schedule.announced_ppm):
+            ensure(
+                params.weight_min_ppm <= ppm <= params.weight_max_ppm, "the weight of opposed scenarios is in bounds"
+            )
+        is_used = draft[MARGIN_PARAMS][0].cross_weight_ppm == schedule.in_force_ppm
+        ensure(is_used, "opposed scenarios have their weight")
+
+
+def initial_covers_maintenance(draft: Draft, block: BlockContext) -> None:
+    """Nothing counts for less in initial margin than in maintenance, so that no account's is less."""
+    params, charges = draft[MARGIN_PARAMS][0], draft[CHARGES][0]
+    ensure(0 <= params.loss_mm_ppm <= params.loss_im_ppm, "a loss counts initially for no less")
+    for initial, maintenance in (
+        (charges.short_im, charges.short_mm),
+        (charges.basis_im, charges.basis_mm),
+        (charges.concentration_im, charges.concentration_mm),
+        (charges.confidence_im, (0, 0, 0)),
+    ):
+        is_covered = all(0 <= less <= more for less, more in zip(maintenance, initial, strict=True))
+        ensure(is_covered, "a charge is initially no less")
+
+
 def indices_equal_primary(draft: Draft, block: BlockContext) -> None:
     """Every index equals one rebuilt from the primary tables."""
     shadow = draft.shadow()
@@ -238,6 +275,8 @@ SUMS: Final[tuple[tuple[str, Invariant], ...]] = (
     ("FUND_NOT_NEGATIVE", fund_not_negative),
     ("TIME_ONLY_GROWS", time_only_grows),
     ("DUST_ONLY_GROWS", dust_only_grows),
+    ("RANGES_IN_BOUNDS", ranges_in_bounds),
+    ("INITIAL_COVERS_MAINTENANCE", initial_covers_maintenance),
 )
 REBUILDS: Final[tuple[tuple[str, Invariant], ...]] = (
     ("CASH_ADDS_UP", cash_adds_up),

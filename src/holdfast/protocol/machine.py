@@ -34,6 +34,7 @@ from holdfast.protocol.messages import (
 )
 from holdfast.protocol.oracle import handlers as oracle
 from holdfast.protocol.oracle.messages import Report, decode_oracle_commit, decode_report
+from holdfast.protocol.ranges import handlers as ranges
 from holdfast.protocol.settlement import handlers as settlement
 from holdfast.protocol.staking import handlers as staking
 from holdfast.protocol.staking.handlers import get_powers
@@ -119,6 +120,7 @@ def _open_block(draft: Draft, context: BlockContext, block: Block) -> Events:
     events += (
         *settlement.settle_due(draft, context),
         *instruments.list_due(draft, context, get_references_e8(draft)),
+        *ranges.follow(draft, context),
         *surface.reprice(draft, context, settlement.get_fixings(draft, context)),
         *settlement.realise_daily(draft, context),
     )

@@ -88,8 +88,8 @@ def test_tail__short_or_calm_past__is_at_least_the_normal_laws() -> None:
 
 
 def test_model__a_known_volatility__is_tail_times_root_of_time() -> None:
-    # 0.5 % an epoch, a tail of 4 deviations, 25 epochs: 0.5 % x 4 x 5 = 10 %, rounded up.
-    assert rules.compute_model_ppm(25 * 10**12, 4_000_000, 25) == 100_001
+    # 0.5 % an epoch, a tail of 4 deviations, 25 epochs: 0.5 % x 4 x 5 = 10 %.
+    assert rules.compute_model_ppm(25 * 10**12, 4_000_000, 25) == 100_000
 
 
 def test_band__calm_and_wild__floors_mixes_buffers_and_caps() -> None:
@@ -99,7 +99,7 @@ def test_band__calm_and_wild__floors_mixes_buffers_and_caps() -> None:
     assert rules.compute_band(PARAMS, LIMITS, 10**9) == Band(RANGE_MAX_PPM, RANGE_MAX_PPM)
 
 
-@pytest.mark.parametrize(("correlation_ppm", "weight_ppm"), [(750_000, 500_100), (-1_000_000, 1_000_000)])
+@pytest.mark.parametrize(("correlation_ppm", "weight_ppm"), [(750_000, 500_000), (-1_000_000, 1_000_000)])
 def test_weight__a_correlation__is_the_deviation_of_the_difference(correlation_ppm: int, weight_ppm: int) -> None:
     one, other = 10**12, 4 * 10**12
     band = rules.compute_weight_band(PARAMS, 2 * 10**12 * correlation_ppm // PPM, one, other)
@@ -214,7 +214,7 @@ def test_start__with_a_past__begins_at_the_upper_end_of_its_band() -> None:
 
 @given(st.lists(st.tuples(st.integers(-(10**9), 10**9), st.integers(-(10**9), 10**9)), max_size=40))
 def test_correlation__any_returns__stays_between_minus_one_and_one(pairs: Sequence[tuple[int, int]]) -> None:
-    state = rules.start_correlation(PARAMS, (10**13, 10**13), pairs)
+    state = rules.start_correlation(PARAMS, (10**13, 10**13), pairs, 500_000)
     one, other = state.variances_e18
     # Cauchy and Schwarz, but for a floor: what is clamped is rounding.
     assert abs(state.covariance_e18) <= math.isqrt(one * other) + len(pairs) + 1
@@ -222,7 +222,7 @@ def test_correlation__any_returns__stays_between_minus_one_and_one(pairs: Sequen
 
 
 def test_follow_pair__together_then_apart__moves_the_weight_up_fast() -> None:
-    together = rules.start_correlation(PARAMS, (10**13, 10**13), [(5_000_000, 5_000_000)] * 200)
+    together = rules.start_correlation(PARAMS, (10**13, 10**13), [(5_000_000, 5_000_000)] * 200, 500_000)
     assert together.schedule.in_force_ppm == PARAMS.weight_min_ppm
     apart, weights = together, []
     for epoch in range(1, 120):

@@ -210,14 +210,22 @@ def test_rows__future__is_linear_and_tails_count_as_much_as_the_edge(world: Worl
     assert line.row[params.ROW_SKEW] == 0
 
 
-def test_collateral_shocks__each_asset__has_32_and_none_when_flat() -> None:
+def test_collateral_shocks__each_asset__has_32_and_none_when_flat(world: World) -> None:
     for asset in (BTC, ETH, USDT):
-        shocks = rules.collateral_shocks_ppm(asset)
+        shocks = rules.get_collateral_shocks_ppm(world.draft, asset)
         assert len(shocks) == 32
         assert shocks[params.ROW_FLAT] == shocks[params.ROW_SKEW] == 0
-    assert rules.collateral_shocks_ppm(BTC)[:3] == (-160_000,) * 3
-    assert rules.collateral_shocks_ppm(ETH)[24:27] == (180_000,) * 3
-    assert rules.collateral_shocks_ppm(USDT)[27:31] == (-100_000, -50_000, 0, 0)
+    assert rules.get_collateral_shocks_ppm(world.draft, BTC)[:3] == (-160_000,) * 3
+    assert rules.get_collateral_shocks_ppm(world.draft, ETH)[24:27] == (180_000,) * 3
+    assert rules.get_collateral_shocks_ppm(world.draft, USDT)[27:31] == (-100_000, -50_000, 0, 0)
+
+
+def test_collateral_shocks__another_range__follow_the_stored_grid(world: World) -> None:
+    draft = world.draft
+    handlers.set_range(draft, BTC, 240_000)
+    assert rules.get_collateral_shocks_ppm(draft, BTC)[:3] == (-240_000,) * 3
+    assert rules.get_collateral_shocks_ppm(draft, BTC)[27:31] == (-240_000, -240_000, 240_000, 240_000)
+    assert rules.get_collateral_shocks_ppm(draft, ETH)[:3] == (-180_000,) * 3
 
 
 def test_reprice__no_surface_yet__lists_and_prices_nothing_but_tells_prices() -> None:

@@ -140,6 +140,10 @@ RISK: Final = Table[int, Tally]("account risk", ["u64"], Tally, tag=None)
 RISK_MATRIX: Final = Table[int, RiskMatrix]("risk matrix", ["u64"], RiskMatrix, tag=None)
 
 
+# What open interest multiplies an underlying's short and concentration charges by, in ppm; one where nothing is said.
+CHARGE_SCALES: Final = Table[int, int]("charge scales", ["u64"], int, tag=75)
+
+
 class Charges(NamedTuple):
     """What one counted lot is charged at this block's prices, in atoms, by universe; rounded up."""
 

@@ -78,10 +78,10 @@ class RangeHistory(Record):
     returns_e9: Annotated[tuple[Annotated[int, Meta(ge=-(10**9), le=10**9)], ...], Meta(max_length=HISTORY_MAX)]
 
 
-# 60 % and 75 % a year; stress: what BTC and ETH lost within a day in March 2020.
+# Volatilities of 50 % and 60 % a year; stress: what BTC and ETH lost within a day in March 2020.
 DEFAULT_LIMITS: Final = {
-    BTC: RangeLimits(BTC, 160_000, 130_000, RANGE_MAX_PPM, 390_000, 41_100_000_000_000, 100_000_000, 1_000_000_000),
-    ETH: RangeLimits(ETH, 180_000, 150_000, RANGE_MAX_PPM, 440_000, 64_200_000_000_000, 50_000_000, 500_000_000),
+    BTC: RangeLimits(BTC, 160_000, 130_000, RANGE_MAX_PPM, 390_000, 28_500_000_000_000, 100_000_000, 1_000_000_000),
+    ETH: RangeLimits(ETH, 180_000, 150_000, RANGE_MAX_PPM, 440_000, 41_100_000_000_000, 50_000_000, 500_000_000),
 }
 LIMITS: Final = (DEFAULT_LIMITS[BTC], DEFAULT_LIMITS[ETH])
 

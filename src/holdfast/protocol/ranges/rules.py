@@ -77,7 +77,7 @@ def compute_tail_ppm(residuals_ppm: Sequence[int], quantile_ppm: int) -> int:
 
 def compute_model_ppm(variance_e18: int, tail_ppm: int, horizon_epochs: int) -> int:
     """Return the move over the horizon: today's volatility times the tail times the root of time. Rounds: up."""
-    return div_ceil((sqrt_floor(variance_e18 * horizon_epochs) + 1) * tail_ppm, PPM * _E3)
+    return div_ceil((sqrt_floor(variance_e18 * horizon_epochs - 1) + 1) * tail_ppm, PPM * _E3)
 
 
 def compute_band(params: RangeParams, limits: RangeLimits, model_ppm: int) -> Band:
@@ -98,7 +98,7 @@ def compute_weight_band(
     """
     low_ppm = compute_correlation_ppm(covariance_e18, one_variance_e18, other_variance_e18)
     low_ppm = max(-PPM, low_ppm - params.correlation_doubt_ppm)
-    weight = sqrt_floor(div_ceil((PPM - low_ppm) * PPM, 2)) + 1
+    weight = sqrt_floor(div_ceil((PPM - low_ppm) * PPM, 2) - 1) + 1
     inside = min(params.weight_max_ppm, max(params.weight_min_ppm, _up_to_grain(weight)))
     return Band(inside, inside)
 
@@ -181,14 +181,22 @@ def follow(
 
 
 def start_correlation(
-    params: RangeParams, start_variances_e18: tuple[int, int], returns_e9: Sequence[tuple[int, int]]
+    params: RangeParams,
+    start_variances_e18: tuple[int, int],
+    returns_e9: Sequence[tuple[int, int]],
+    start_ppm: int,
 ) -> Correlation:
-    """Return the first state of a correlation, from returns of the same epochs from before, oldest first."""
+    """Return the first state of a correlation, from returns of the same epochs from before, oldest first.
+
+    Without any, opposed scenarios weigh the stated start.
+    """
     one, other = start_variances_e18
     covariance = div_floor(params.correlation_start_ppm * sqrt_floor(one * other), PPM)
-    state = Correlation(0, covariance, (one, other), start_schedule(params, PPM))
+    state = Correlation(0, covariance, (one, other), start_schedule(params, start_ppm))
     for pair in returns_e9:
         state = _observe_pair(params, state, pair)
+    if not returns_e9:
+        return state
     band = compute_weight_band(params, state.covariance_e18, *state.variances_e18)
     return replace(state, schedule=start_schedule(params, band.high_ppm))
 

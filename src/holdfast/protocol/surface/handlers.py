@@ -19,7 +19,7 @@ from holdfast.protocol.oracle import rules as oracle
 from holdfast.protocol.oracle.messages import Report
 from holdfast.protocol.oracle.params import ORACLE_PARAMS
 from holdfast.protocol.oracle.state import FEEDS
-from holdfast.protocol.surface import rules
+from holdfast.protocol.surface import params, rules
 from holdfast.protocol.surface.messages import SurfaceUpdated
 from holdfast.protocol.surface.params import SURFACE_PARAMS
 from holdfast.protocol.surface.state import (
@@ -68,6 +68,13 @@ def apply_reports(
             )
         )
     return tuple(events)
+
+
+def set_range(draft: Draft, underlying: int, range_ppm: int) -> None:
+    """Write the grid of an underlying's spot range; rows and collateral follow with the next repricing."""
+    grid = params.make_grid(range_ppm)
+    params.check(grid)
+    draft[SURFACE_PARAMS].put(underlying, grid)
 
 
 def reprice(draft: Draft, block: BlockContext, fixings: Fixings) -> tuple[Record, ...]:

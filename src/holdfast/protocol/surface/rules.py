@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 from holdfast.primitives.check import ensure
 from holdfast.primitives.units import PPM, div_floor
+from holdfast.protocol.ledger.state import USDT
 from holdfast.protocol.oracle import rules as oracle
 from holdfast.protocol.oracle.messages import Report
 from holdfast.protocol.oracle.params import OracleParams
-from holdfast.protocol.surface.params import COLLATERAL_SHOCKS_PPM
+from holdfast.protocol.surface.params import SURFACE_PARAMS, USDT_SHOCKS_PPM, compute_collateral_shocks
 from holdfast.protocol.surface.state import SURFACES, Slice, Surface
 from holdfast.state.draft import Draft
 
@@ -86,9 +87,9 @@ class Agreed(NamedTuple):
     is_fallback: bool
 
 
-def collateral_shocks_ppm(asset_id: int) -> tuple[int, ...]:
-    """Return what a coin held as collateral gains or loses in each scenario row of its universe."""
-    return COLLATERAL_SHOCKS_PPM[asset_id]
+def get_collateral_shocks_ppm(draft: Draft, asset_id: int) -> tuple[int, ...]:
+    """Return what a coin held as collateral gains or loses in each scenario row of its universe, by the stored grid."""
+    return USDT_SHOCKS_PPM if asset_id == USDT else compute_collateral_shocks(draft[SURFACE_PARAMS][asset_id])
 
 
 def get_references_e8(draft: Draft) -> dict[int, int]:

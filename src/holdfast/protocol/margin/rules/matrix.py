@@ -22,12 +22,11 @@ from holdfast.protocol.margin.params import (
 )
 from holdfast.protocol.margin.state import AccountRisk, Charges, Int64Array, RiskMatrix
 from holdfast.protocol.portfolio.state import POSITIONS
-from holdfast.protocol.surface.rules import collateral_shocks_ppm
+from holdfast.protocol.surface.rules import get_collateral_shocks_ppm
 from holdfast.protocol.surface.state import RiskArray
 from holdfast.state.draft import Draft
 
 _ACCOUNTS_AT_ONCE = 2_048
-_SHOCKS = {asset_id: np.array(collateral_shocks_ppm(asset_id), dtype=np.int64) for asset_id in COINS}
 _COUNT = len(UNIVERSES)
 
 
@@ -194,20 +193,25 @@ def _add_collateral(
 ) -> Int64Array:
     """Add each account's coins to its stress; return what they count for."""
     worth = np.zeros(len(places), dtype=np.int64)
+    shocks = {asset_id: get_collateral_shocks(draft, asset_id) for asset_id in COINS}
     for account_id, asset_id, amount in balances:
         price = array.prices_e8.get(asset_id, 0)
         if asset_id in COINS and price > 0:
             value = collateral.compute_value_atoms(draft[COLLATERAL][asset_id], asset_id, amount, price)
             worth[places[account_id]] += value
-            stress[places[account_id], UNIVERSE_INDEX[asset_id]] += compute_collateral_stress(asset_id, value)
+            stress[places[account_id], UNIVERSE_INDEX[asset_id]] += compute_collateral_stress(shocks[asset_id], value)
     return worth
 
 
-def compute_collateral_stress(asset_id: int, value_atoms: int) -> Int64Array:
+def get_collateral_shocks(draft: Draft, asset_id: int) -> Int64Array:
+    """Return what an asset gains or loses in each scenario by the stored grids, in ppm."""
+    return np.array(get_collateral_shocks_ppm(draft, asset_id), dtype=np.int64)
+
+
+def compute_collateral_stress(shocks: Int64Array, value_atoms: int) -> Int64Array:
     """Return what an asset's counted value gains or loses in each scenario. Rounds: toward the larger loss."""
     # The product may pass int64, so the value is taken apart: v = a * PPM + b with 0 <= b < PPM.
     whole, part = divmod(value_atoms, PPM)
-    shocks = _SHOCKS[asset_id]
     return shocks * whole + np.floor_divide(shocks * part, PPM)
 
 
