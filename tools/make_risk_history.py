@@ -1,10 +1,10 @@
-"""Write `examples/risk/btc_history.csv`, the invented history that `holdfast risk backtest` shows. The same bytes always.
+"""Write `examples/risk/btc_history.csv`, the invented history of `holdfast risk backtest`. Always the same bytes.
 
     python tools/make_risk_history.py [FILE]
 
-A hundred days of hourly prices. Volatility clusters: its square is 0.88 of what it was, 0.10 of the last return's square
-and 0.02 of the usual (GARCH, Bollerslev 1986). On day 70 the price falls by a quarter within 18 hours; on day 40 nothing is
-quoted for nine hours. No number of it was taken from a market.
+A hundred days of hourly prices. Volatility clusters: its square is 0.88 of what it was, 0.10 of the last return's
+square and 0.02 of the usual (GARCH, Bollerslev 1986). On day 70 the price falls by a quarter within 18 hours; on day 40
+nothing is quoted for nine hours. No number of it was taken from a market.
 """
 
 import math
@@ -42,5 +42,7 @@ def lines() -> list[str]:
 
 
 if __name__ == "__main__":
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "examples" / "risk" / "btc_history.csv"
+    path = (
+        Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "examples" / "risk" / "btc_history.csv"
+    )
     path.write_text("\n".join(lines()) + "\n", encoding="utf-8", newline="\n")

@@ -47,7 +47,7 @@ def test_sample__rows_coarser_than_an_epoch__are_refused() -> None:
 
 @pytest.mark.parametrize("rows", [[(0, 1.0)], [(5, 1.0), (10, 2.0)]])
 def test_sample__a_history_without_a_return__is_refused(rows: list[tuple[int, float]]) -> None:
-    with pytest.raises(InputError, match="a single row has no return|no two epochs"):
+    with pytest.raises(InputError, match=r"a single row has no return|no two epochs"):
         sample(quotes(*rows), HOUR, HOUR)
 
 

@@ -76,7 +76,7 @@ def test_read__a_price_of_no_use__is_left_out_and_counted_or_refused(tmp_path: P
     assert found.closes == (100.0, 102.0)
     assert sum(found.left_out.values()) == 1
     assert found.examples == (f"line 3: close: {problem}",)
-    with pytest.raises(InputError, match="^line 3: close: ") as refused:
+    with pytest.raises(InputError, match=r"^line 3: close: ") as refused:
         read_quotes(path, is_strict=True)
     assert (refused.value.row, refused.value.field, refused.value.problem) == ("line 3", "close", problem)
 

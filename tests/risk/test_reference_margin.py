@@ -4,6 +4,7 @@ import pytest
 
 from holdfast.protocol.margin.params import MarginParams
 from holdfast.protocol.ranges.params import DEFAULT_LIMITS, RANGE_MAX_PPM, RANGE_MIN_PPM
+from holdfast.risk.black import Terms, compute_price
 from holdfast.risk.range_models import ASSETS
 from holdfast.risk.reference_margin import PORTFOLIOS, compute_margins_ppm, is_admitted
 
@@ -16,13 +17,26 @@ def test_margins__of_a_future__are_the_range_and_the_basis_charge(underlying: st
     assert found == {range_ppm: range_ppm + MarginParams().basis_im_ppm for range_ppm in RANGES}
 
 
-def test_margins__of_a_short_straddle__are_less_than_the_future_s_and_their_premium_and_charge() -> None:
-    found = compute_margins_ppm("BTC", RANGES)
-    short = MarginParams().short_im_ppm
-    for range_ppm in RANGES:
-        # It loses at most the move and what higher volatility adds: half of an at-the-money straddle of 60 % over a month.
-        assert range_ppm - 140_000 < found["short straddle"][range_ppm] < range_ppm + 70_000 + 2 * short
-        assert found["short call, delta-hedged"][range_ppm] < found["short straddle"][range_ppm]
+@pytest.mark.parametrize("range_ppm", RANGES)
+def test_margins__of_a_short_straddle__are_black_s_worst_loss_and_the_short_charge(range_ppm: int) -> None:
+    # Flat volatility in place of the surface, so to a hundredth: half as high again, at the edge up or at the double
+    # price, of whose loss a share as large as the range counts.
+    legs = [Terms(100.0, 30 * 86_400.0, is_call) for is_call in (True, False)]
+
+    def loss(forward: float) -> float:
+        return sum(compute_price(leg, forward, 0.9) - compute_price(leg, 100.0, 0.6) for leg in legs)
+
+    worst = max(loss(100.0 + range_ppm / 10_000), loss(200.0) * range_ppm / 1_000_000)
+    expected_ppm = worst * 10_000 + 2 * MarginParams().short_im_ppm
+    assert compute_margins_ppm("BTC", [range_ppm])["short straddle"][range_ppm] == pytest.approx(
+        expected_ppm, abs=10_000
+    )
+
+
+@pytest.mark.parametrize("range_ppm", RANGES)
+def test_margins__of_a_hedged_call__are_below_the_call_s_with_its_put(range_ppm: int) -> None:
+    found = compute_margins_ppm("BTC", [range_ppm])
+    assert 0 < found["short call, delta-hedged"][range_ppm] < found["short straddle"][range_ppm]
 
 
 @pytest.mark.parametrize("name", PORTFOLIOS)

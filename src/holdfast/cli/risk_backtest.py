@@ -3,32 +3,31 @@
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
 import typer
 
 from holdfast.cli.options import Json
 from holdfast.cli.show import note, one_line, print_json, print_table, stop
-from holdfast.primitives.units import HOUR_MS, MINUTE_MS
-from holdfast.risk.backtest import WARM_UP_EPOCHS, Measure
-from holdfast.risk.backtest_words import COVERAGE_COLUMNS, MARGIN_COLUMNS, RANGE_COLUMNS, Words
-from holdfast.risk.backtests import CONFIDENCE, HORIZON_MS, OnProgress, Outcome, Request, run
-from holdfast.risk.range_models import MODELS
-from holdfast.risk.rows import InputError
+from holdfast.primitives.units import MINUTE_MS
+from holdfast.risk import InputError
+
+if TYPE_CHECKING:
+    from holdfast.risk.backtests import OnProgress, Outcome
 
 EXIT_BAD_INPUT: Final = 2
 _DURATION: Final = re.compile(r"([0-9]{1,6})(m|h|d)", re.ASCII)
 _MINUTES: Final = {"m": 1, "h": 60, "d": 1_440}
 _LINE_EVERY_SECONDS: Final = 15
 
-HELP: Final = f"""Ask of price histories whether a range announced before each move covered it.
+HELP: Final = """Ask of price histories whether a range announced before each move covered it.
 
 HISTORY is a CSV file with a column of times and one of prices (close, price, ...), or a folder of such files; high and
-low count where given. Models: {", ".join(MODELS)}; adaptive and fixed are the exchange's own.
+low count where given. Models: adaptive, fixed, ewma, historical; the first two are the exchange's own.
 
 At every epoch the model's range is held against the move over the next margin period. The tests (Kupiec,
 Christoffersen, Basel's zones) take windows that do not overlap; with few of them a p-value says little, so their number
@@ -44,16 +43,26 @@ Histories = Annotated[list[Path], typer.Argument(help="Price files, or folders o
 Models = Annotated[
     list[str] | None, typer.Option("--model", help="A model; may be given often.", metavar="NAME", show_default="all")
 ]
-Horizon = Annotated[str, typer.Option("--horizon", help="The margin period of risk.", metavar="TIME")]
+Horizon = Annotated[
+    str | None,
+    typer.Option("--horizon", help="The margin period of risk.", metavar="TIME", show_default="the exchange's, 24h"),
+]
 Epoch = Annotated[
     str | None,
     typer.Option("--epoch", help="How often a range is announced.", metavar="TIME", show_default="1h, or as the rows"),
 ]
 Confidence = Annotated[
-    float, typer.Option("--confidence", help="The share of moves that the range shall cover.", metavar="SHARE")
+    float | None,
+    typer.Option(
+        "--confidence",
+        help="The share of moves that the range shall cover.",
+        metavar="SHARE",
+        show_default="the exchange's, 0.995",
+    ),
 ]
 Move = Annotated[
-    Measure, typer.Option("--move", help="The move to the period's end, or the worst on the way, wicks included.")
+    Literal["end", "worst"],
+    typer.Option("--move", help="The move to the period's end, or the worst on the way, wicks included."),
 ]
 Gap = Annotated[
     str | None,
@@ -61,7 +70,10 @@ Gap = Annotated[
         "--gap", help="Without a price for longer there is no return.", metavar="TIME", show_default="three epochs"
     ),
 ]
-WarmUp = Annotated[int, typer.Option("--warm-up", help="Epochs that only teach the models.", metavar="EPOCHS")]
+WarmUp = Annotated[
+    int | None,
+    typer.Option("--warm-up", help="Epochs that only teach the models.", metavar="EPOCHS", show_default="12"),
+]
 Join = Annotated[bool, typer.Option("--join", help="Join the files of one underlying, in order of time.")]
 Underlying = Annotated[
     str | None,
@@ -82,12 +94,12 @@ Report = Annotated[
 def backtest(
     histories: Histories,
     model: Models = None,
-    horizon: Horizon = f"{HORIZON_MS // HOUR_MS}h",
+    horizon: Horizon = None,
     epoch: Epoch = None,
-    confidence: Confidence = CONFIDENCE,
-    move: Move = Measure.END,
+    confidence: Confidence = None,
+    move: Move = "end",
     gap: Gap = None,
-    warm_up: WarmUp = WARM_UP_EPOCHS,
+    warm_up: WarmUp = None,
     join: Join = False,
     underlying: Underlying = None,
     time_column: TimeColumn = None,
@@ -97,6 +109,8 @@ def backtest(
     as_json: Json = False,
 ) -> None:
     """Backtest the range; `HELP` is what a user reads."""
+    from holdfast.risk.backtests import CONFIDENCE, HORIZON_MS, MODELS, WARM_UP_EPOCHS, Measure, Request, run
+
     try:
         if report is not None:
             _prepare_report(report)
@@ -111,9 +125,9 @@ def backtest(
             epoch_ms=_parse_ms("--epoch", epoch),
             horizon_ms=_parse_ms("--horizon", horizon) or HORIZON_MS,
             gap_ms=_parse_ms("--gap", gap),
-            confidence=confidence,
-            measure=move,
-            warm_up=warm_up,
+            confidence=CONFIDENCE if confidence is None else confidence,
+            measure=Measure(move),
+            warm_up=WARM_UP_EPOCHS if warm_up is None else warm_up,
         )
         with _watch() as on_progress:
             outcome = run(request, on_progress)
@@ -128,18 +142,15 @@ def backtest(
         note(f"Report: {written}")
 
 
-def _show(outcome: Outcome) -> None:
+def _show(outcome: "Outcome") -> None:
+    from holdfast.risk.backtest_words import Words
+
     words = Words(outcome)
-    _print("Coverage", COVERAGE_COLUMNS, words.coverage_rows())
-    _print("The range itself, as shares of the price", RANGE_COLUMNS, words.range_rows())
-    _print("Initial margin of reference portfolios, as shares of the lots' value", MARGIN_COLUMNS, words.margin_rows())
+    for table in words.tables():
+        print_table(table.columns, table.rows, title=table.title, numbers=table.columns[2:])
+        typer.echo()
     for line in words.notes():
         typer.echo(line)
-
-
-def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    print_table(columns, rows, title=title, numbers=columns[2:])
-    typer.echo()
 
 
 def _parse_ms(option: str, text: str | None) -> int | None:
@@ -166,14 +177,14 @@ def _prepare_report(folder: Path) -> None:
         raise InputError("", "--report", f"{folder} cannot be written ({error.strerror}); choose another") from None
 
 
-def _write_report(outcome: Outcome, folder: Path) -> Path:
+def _write_report(outcome: "Outcome", folder: Path) -> Path:
     from holdfast.risk.backtest_report import write_report
 
     return write_report(outcome, folder)
 
 
 @contextmanager
-def _watch() -> Iterator[OnProgress]:
+def _watch() -> Iterator["OnProgress"]:
     """Give a function that shows how far the work is: a bar on a terminal, a plain line now and then elsewhere."""
     if not sys.stderr.isatty():
         yield _lines()
@@ -191,7 +202,7 @@ def _watch() -> Iterator[OnProgress]:
         yield show
 
 
-def _lines() -> OnProgress:
+def _lines() -> "OnProgress":
     last = time.monotonic()
 
     def show(done: int, total: int, what: str) -> None:

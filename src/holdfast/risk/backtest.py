@@ -30,23 +30,28 @@ class Measure(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One margin period: what was announced at its start, and the move that followed, both as shares of the price."""
+    """One margin period: its price at the start, the range announced then, and the price that was reached."""
 
     segment: int
     time_ms: int
     price: float
     range_ppm: int
-    move: float
+    reached: float
     is_tested: bool
+
+    @property
+    def move(self) -> float:
+        """Return the move as a share of the price at the start."""
+        return self.reached / self.price - 1.0
+
+    @property
+    def is_breach(self) -> bool:
+        return abs(self.reached - self.price) * PPM > self.range_ppm * self.price
 
     @property
     def shortfall(self) -> float:
         """Return how far the move went beyond the range, as a share of the price at the start."""
         return max(0.0, abs(self.move) - self.range_ppm / PPM)
-
-    @property
-    def is_breach(self) -> bool:
-        return self.shortfall > 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ def run_backtest(
     if model not in MODELS:
         raise InputError("", "--model", f"{model!r} is none of {', '.join(MODELS)}")
     if settings.horizon_ms % settings.epoch_ms or settings.horizon_ms <= 0:
-        raise InputError(history.label, "--horizon", "is not a whole number of epochs")
+        raise InputError(history.label, "--horizon", "is no whole number of epochs")
     announced = tuple(_announce(history, model, settings, warm_up, on_epoch))
     windows = tuple(_list_windows(history, announced, settings.horizon_epochs, kind))
     stretches = list_stretches(announced, lambda range_ppm: range_ppm / PPM)
@@ -143,16 +148,15 @@ def _list_windows(history: History, announced: Sequence[Announced], length: int,
             index = (found.time_ms - segment.times_ms[0]) // history.epoch_ms
             if index + length >= segment.epochs:
                 break
-            price, move = segment.closes[index], _find_move(segment, index, length, kind)
-            yield Window(place, found.time_ms, price, found.range_ppm, move, is_tested=count % length == 0)
+            price, reached = segment.closes[index], _find_reached(segment, index, length, kind)
+            yield Window(place, found.time_ms, price, found.range_ppm, reached, is_tested=count % length == 0)
 
 
-def _find_move(segment: Segment, index: int, length: int, kind: Measure) -> float:
-    price = segment.closes[index]
+def _find_reached(segment: Segment, index: int, length: int, kind: Measure) -> float:
     if kind is Measure.END:
-        return segment.closes[index + length] / price - 1.0
-    within = slice(index + 1, index + length + 1)
-    return max(max(segment.highs[within]) / price - 1.0, min(segment.lows[within]) / price - 1.0, key=abs)
+        return segment.closes[index + length]
+    price, within = segment.closes[index], slice(index + 1, index + length + 1)
+    return max(max(segment.highs[within]), min(segment.lows[within]), key=lambda found: abs(found - price))
 
 
 def compute_coverage(windows: Sequence[Window], confidence: float) -> Coverage:

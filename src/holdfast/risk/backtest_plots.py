@@ -110,8 +110,9 @@ def _price_panel(axes: Axes, result: Result, places: dict[int, int], found: Back
         part = slice(first, end)
         axes.fill_between(ends[part], lows[part], highs[part], color=colour, alpha=0.18, linewidth=0)
     hits = [(place, window) for place, window in zip(ends, found.windows, strict=True) if window.is_breach]
-    reached = [window.price * (1 + window.move) for _, window in hits]
-    axes.scatter([place for place, _ in hits], reached, s=12, color=BREACH, zorder=3, linewidths=0)
+    axes.scatter(
+        [place for place, _ in hits], [window.reached for _, window in hits], s=12, color=BREACH, zorder=3, linewidths=0
+    )
 
 
 def _keep_prices_in_view(axes: Axes, prices: Sequence[float]) -> None:

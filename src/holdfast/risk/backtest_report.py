@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.risk.backtest_plots import draw_plots
-from holdfast.risk.backtest_words import COVERAGE_COLUMNS, MARGIN_COLUMNS, RANGE_COLUMNS, Words
+from holdfast.risk.backtest_words import Table, Words
 from holdfast.risk.backtests import Outcome
 
 PAGE_NAME: Final = "index.html"
@@ -45,13 +45,7 @@ def _page(outcome: Outcome, parts: Sequence[str]) -> str:
             f"<style>{_STYLE}</style></head><body>",
             "<h1>Did the range cover what happened?</h1>",
             *(f"<p>{escape(line)}</p>" for line in words.notes()),
-            _table("Coverage", COVERAGE_COLUMNS, words.coverage_rows()),
-            _table("The range itself, as shares of the price", RANGE_COLUMNS, words.range_rows()),
-            _table(
-                "Initial margin of reference portfolios, as shares of the lots' value",
-                MARGIN_COLUMNS,
-                words.margin_rows(),
-            ),
+            *(_write_table(table) for table in words.tables()),
             *parts,
             "</body></html>",
             "",
@@ -59,10 +53,10 @@ def _page(outcome: Outcome, parts: Sequence[str]) -> str:
     )
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{_cell(value)}</td>' for value in row)}</tr>\n" for row in rows)
-    return f'<h2>{escape(title)}</h2>\n<div class="wide"><table><tr>{head}</tr>\n{body}</table></div>'
+def _write_table(table: Table) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+    body = "".join(f"<tr>{''.join(f'<td>{_cell(value)}</td>' for value in row)}</tr>\n" for row in table.rows)
+    return f'<h2>{escape(table.title)}</h2>\n<div class="wide"><table><tr>{head}</tr>\n{body}</table></div>'
 
 
 def _cell(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from holdfast.primitives.units import HOUR_MS, PPM
 from holdfast.risk.backtest import Coverage
@@ -11,8 +11,11 @@ from holdfast.risk.coverage import CoverageTests, LikelihoodRatio
 from holdfast.risk.procyclicality import RISE_DAYS, Procyclicality
 
 COVERAGE_COLUMNS: Final = (
-    *("history", "model", "windows", "breaches", "rate", "allowed", "largest move", "largest shortfall"),
-    *("mean shortfall", "tested", "hit", "Kupiec p", "indep. p", "cond. p", "zone", "power"),
+    *("history", "model", "windows", "breaches", "of them up", "rate", "allowed", "largest move"),
+    *("largest shortfall", "mean shortfall"),
+)
+TEST_COLUMNS: Final = (
+    *("history", "model", "windows", "breaches", "Kupiec p", "independence p", "conditional p", "Basel zone", "power"),
 )
 _RISES: Final = tuple(f"rise {days}d" for days in RISE_DAYS)
 RANGE_COLUMNS: Final = (
@@ -25,15 +28,42 @@ MARGIN_COLUMNS: Final = (
 _POWER_MIN: Final = 0.8
 
 
+class Table(NamedTuple):
+    """A table of an outcome; the first two columns are words, the others figures."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[object, ...]]
+
+
 class Words:
     """An outcome as tables and notes."""
 
     def __init__(self, outcome: Outcome) -> None:
         self._outcome = outcome
 
+    def tables(self) -> tuple[Table, ...]:
+        return (
+            Table("Coverage, a window beginning in each epoch", COVERAGE_COLUMNS, self.coverage_rows()),
+            Table("Tests, over windows that do not overlap", TEST_COLUMNS, self.test_rows()),
+            Table("The range itself, as shares of the price", RANGE_COLUMNS, self.range_rows()),
+            Table(
+                "Initial margin of reference portfolios, as shares of their lots' value",
+                MARGIN_COLUMNS,
+                self.margin_rows(),
+            ),
+        )
+
     def coverage_rows(self) -> list[tuple[object, ...]]:
         return [
             (result.history.label, name, *_write_coverage(found.coverage))
+            for result in self._outcome.results
+            for name, found in result.backtests.items()
+        ]
+
+    def test_rows(self) -> list[tuple[object, ...]]:
+        return [
+            (result.history.label, name, *_write_tests(found.coverage.tests))
             for result in self._outcome.results
             for name, found in result.backtests.items()
         ]
@@ -98,16 +128,15 @@ def _warn(result: Result) -> Iterator[str]:
 
 
 def _write_coverage(coverage: Coverage) -> tuple[object, ...]:
-    tests = coverage.tests
     return (
         coverage.windows,
-        f"{coverage.breaches} ({coverage.breaches_up} up)" if coverage.breaches else 0,
+        coverage.breaches,
+        coverage.breaches_up,
         _percent(coverage.breach_rate),
-        _percent(tests.expected_rate),
+        _percent(coverage.tests.expected_rate),
         _percent(coverage.largest_move),
         _percent(coverage.largest_shortfall) if coverage.breaches else None,
         _percent(coverage.mean_shortfall) if coverage.breaches else None,
-        *_write_tests(tests),
     )
 
 

@@ -19,6 +19,19 @@ from holdfast.risk.range_models import MODELS, OWN_MODELS, Settings
 from holdfast.risk.reference_margin import PORTFOLIOS, compute_margins_ppm, is_admitted
 from holdfast.risk.rows import InputError
 
+__all__ = [
+    "CONFIDENCE",
+    "HORIZON_MS",
+    "MODELS",
+    "WARM_UP_EPOCHS",
+    "Margins",
+    "Measure",
+    "Outcome",
+    "Request",
+    "Result",
+    "run",
+]
+
 EPOCH_MS: Final = RangeParams().epoch_ms
 HORIZON_MS: Final = RangeParams().horizon_epochs * RangeParams().epoch_ms
 CONFIDENCE: Final = RangeParams().quantile_ppm / PPM

@@ -59,9 +59,8 @@ def compute_margins_ppm(underlying: str, ranges_ppm: Sequence[int]) -> dict[str,
 
 
 def is_admitted(range_ppm: int) -> bool:
-    """Tell whether the exchange would put a range into its grid: inside the bounds, and no tail above the whole."""
-    in_bounds = RANGE_MIN_PPM <= range_ppm <= RANGE_MAX_PPM
-    return in_bounds and max(make_grid(_to_step(range_ppm)).dampen_ppm) <= PPM
+    """Tell whether a range lies inside the bounds in which the exchange keeps it."""
+    return RANGE_MIN_PPM <= range_ppm <= RANGE_MAX_PPM
 
 
 def _to_step(range_ppm: int) -> int:
@@ -122,7 +121,7 @@ def _make_draft(underlying: str) -> Draft:
         prices_e8={asset: price_e8},
         confidences_e8={asset: 0},
     )
-    draft[CHARGES].put(0, rules.compute_charges(MarginParams(), array, {}))
+    draft[CHARGES].put(0, rules.compute_charges(MarginParams(), array, {}, {}))
     return draft
 
 
