@@ -42,7 +42,7 @@ def test_backtest__for_people__tells_coverage_range_margin_and_how_little_it_say
     code, out, err = call(EXAMPLE, *SHORT)
     assert (code, err) == (0, "")
     assert [line for line in out.splitlines() if line.startswith("Coverage")]
-    assert re.search(r"^btc_history  fixed +2371 +\d+ +\d+ +\d\.\d\d%", out, re.MULTILINE)
+    assert re.search(r"^btc_history  fixed +2383 +\d+ +\d+ +\d\.\d\d%", out, re.MULTILINE)
     assert re.search(r"^btc_history  adaptive, short straddle ", out, re.MULTILINE)
     assert "2 segments without a gap over 3 h" in out
     assert re.search(r"\d+ windows that do not overlap: .* a high p-value is no evidence here", out)

@@ -72,7 +72,7 @@ Gap = Annotated[
 ]
 WarmUp = Annotated[
     int | None,
-    typer.Option("--warm-up", help="Epochs that only teach the models.", metavar="EPOCHS", show_default="12"),
+    typer.Option("--warm-up", help="Epochs that only teach the models.", metavar="EPOCHS", show_default="0"),
 ]
 Join = Annotated[bool, typer.Option("--join", help="Join the files of one underlying, in order of time.")]
 Underlying = Annotated[

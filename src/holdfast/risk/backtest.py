@@ -18,7 +18,8 @@ from holdfast.risk.procyclicality import Procyclicality, measure
 from holdfast.risk.range_models import MODELS, Epoch, Settings
 from holdfast.risk.rows import InputError
 
-WARM_UP_EPOCHS: Final = 12
+# The exchange's ranges hold from the first epoch, as on a chain; a baseline is silent until it knows enough.
+WARM_UP_EPOCHS: Final = 0
 
 
 class Measure(Enum):
@@ -73,7 +74,7 @@ class Coverage:
     breaches_down: int
     largest_shortfall: float
     mean_shortfall: float
-    largest_move: float
+    largest_move: float | None
     worst_time_ms: int | None
     tests: CoverageTests
 
@@ -172,7 +173,7 @@ def compute_coverage(windows: Sequence[Window], confidence: float) -> Coverage:
         sum(window.move < 0 for window in breaches),
         worst.shortfall if worst else 0.0,
         sum(window.shortfall for window in breaches) / len(breaches) if breaches else 0.0,
-        max((window.move for window in windows), key=abs, default=0.0),
+        max((window.move for window in windows), key=abs, default=None),
         worst.time_ms if worst else None,
         run_tests(hits, 1.0 - confidence),
     )

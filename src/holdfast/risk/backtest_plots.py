@@ -3,8 +3,9 @@
 The horizontal axis counts epochs, so that histories joined over years stand side by side; a dotted line is a gap.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from io import BytesIO, StringIO
+from itertools import groupby
 from typing import Final, NamedTuple
 
 import matplotlib as mpl
@@ -12,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from matplotlib.typing import RcKeyType
 
 from holdfast.primitives.units import DAY_MS, PPM
@@ -47,6 +48,7 @@ STYLE: Final[dict[RcKeyType, object]] = {
 _WIDTH: Final = 9.6
 _TICKS: Final = 6
 _CALENDAR_ROWS_MAX: Final = 12
+_LOG_FROM: Final = 4  # times the lowest price
 
 
 class Plot(NamedTuple):
@@ -62,7 +64,11 @@ def draw_plots(result: Result) -> Iterator[Plot]:
     """Yield price with range and breaches, the range over time, and the calendar of breaches."""
     models = len(result.backtests)
     yield _draw(
-        "prices", "Price, range announced one margin period before, and breaches", 2.6 * models, result, _prices
+        "prices",
+        "Price, and at the end of each window what its range allowed; a dot is a breach",
+        2.6 * models,
+        result,
+        _prices,
     )
     yield _draw("ranges", "Range over time", 3.6, result, _ranges)
     yield _draw(
@@ -87,62 +93,57 @@ def _prices(figure: Figure, result: Result) -> None:
     prices = [price for segment in result.history.segments for price in segment.closes]
     panels = np.atleast_1d(figure.subplots(len(result.backtests), 1, sharex=True, sharey=True))
     for axes, (model, found) in zip(panels, result.backtests.items(), strict=True):
-        _price_panel(axes, result, places, found)
-        axes.plot(range(len(prices)), prices, color=INK, linewidth=0.9)
-        breaches = found.coverage.breaches
-        axes.set_title(f"{model}: {breaches} of {found.coverage.windows} windows breached")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        _draw_band(axes, result, places, found)
+        for segment in result.history.segments:
+            first = places[segment.times_ms[0]]
+            axes.plot(range(first, first + segment.epochs), segment.closes, color=INK, linewidth=0.9)
+        axes.set_title(f"{model}: {found.coverage.breaches} of {found.coverage.windows} windows breached")
         axes.set_ylabel("USD")
         _mark_time(axes, result)
-    _keep_prices_in_view(panels[0], prices)
+    if max(prices) > _LOG_FROM * min(prices):
+        panels[0].set_yscale("log")
+        panels[0].yaxis.set_minor_formatter(NullFormatter())
+    for axes in panels:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def _price_panel(axes: Axes, result: Result, places: dict[int, int], found: Backtest) -> None:
+def _draw_band(axes: Axes, result: Result, places: dict[int, int], found: Backtest) -> None:
+    """Draw what a window allowed where it ends, and each breach there; the band stops at a gap."""
     length = result.settings.horizon_epochs
-    ends = [places[window.time_ms] + length for window in found.windows]
-    lows = [window.price * (1 - window.range_ppm / PPM) for window in found.windows]
-    highs = [window.price * (1 + window.range_ppm / PPM) for window in found.windows]
-    # A band does not run on across a gap.
-    starts = [True, *(b.segment != a.segment for a, b in zip(found.windows, found.windows[1:], strict=False))]
-    cuts = [place for place, is_start in enumerate(starts) if is_start and ends]
-    colour = COLOURS.get(found.model, INK)
-    for first, end in zip(cuts, [*cuts[1:], len(ends)], strict=True):
-        part = slice(first, end)
-        axes.fill_between(ends[part], lows[part], highs[part], color=colour, alpha=0.18, linewidth=0)
-    hits = [(place, window) for place, window in zip(ends, found.windows, strict=True) if window.is_breach]
-    axes.scatter(
-        [place for place, _ in hits], [window.reached for _, window in hits], s=12, color=BREACH, zorder=3, linewidths=0
-    )
-
-
-def _keep_prices_in_view(axes: Axes, prices: Sequence[float]) -> None:
-    margin = 0.25 * (max(prices) - min(prices)) + 0.02 * min(prices)
-    low, high = axes.get_ylim()
-    axes.set_ylim(max(low, min(prices) - 4 * margin), min(high, max(prices) + 4 * margin))
+    for _, group in groupby(found.windows, key=lambda window: window.segment):
+        windows = list(group)
+        ends = [places[window.time_ms] + length for window in windows]
+        lows = [window.price * (1 - window.range_ppm / PPM) for window in windows]
+        highs = [window.price * (1 + window.range_ppm / PPM) for window in windows]
+        axes.fill_between(ends, lows, highs, color=COLOURS.get(found.model, INK), alpha=0.18, linewidth=0)
+    hits = [window for window in found.windows if window.is_breach]
+    ends = [places[window.time_ms] + length for window in hits]
+    axes.scatter(ends, [window.reached for window in hits], s=12, color=BREACH, zorder=3, linewidths=0)
 
 
 def _ranges(figure: Figure, result: Result) -> None:
     axes = figure.add_subplot()
     places = _place_epochs(result)
     for model, found in result.backtests.items():
-        xs: list[float] = []
-        ys: list[float] = []
-        last = -1
-        for announced in found.announced:
-            if xs and announced.segment != last:
-                xs.append(xs[-1])
-                ys.append(float("nan"))
-            last = announced.segment
-            xs.append(places[announced.time_ms])
-            ys.append(announced.range_ppm / PPM)
-        axes.step(xs, ys, where="post", label=model, color=COLOURS.get(model, INK), linewidth=1.4)
-    moves = next(iter(result.backtests.values())).windows
-    sizes = [abs(window.move) for window in moves]
-    axes.plot([places[window.time_ms] for window in moves], sizes, color=INK, linewidth=0.6, alpha=0.5, label="move")
+        for count, (_, group) in enumerate(groupby(found.announced, key=lambda announced: announced.segment)):
+            announced = list(group)
+            axes.step(
+                [places[one.time_ms] for one in announced],
+                [one.range_ppm / PPM for one in announced],
+                where="post",
+                label="" if count else model,
+                color=COLOURS.get(model, INK),
+                linewidth=1.4,
+            )
+    windows = max((found.windows for found in result.backtests.values()), key=len)
+    for count, (_, moves) in enumerate(groupby(windows, key=lambda window: window.segment)):
+        points = [(places[window.time_ms], abs(window.move)) for window in moves]
+        label = "" if count else "size of the move"
+        axes.plot(*zip(*points, strict=True), color=INK, linewidth=0.6, alpha=0.5, label=label)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
     axes.set_ylim(bottom=0)
     axes.set_ylabel("share of the price")
-    axes.legend(ncols=5, loc="upper left")
+    axes.legend(ncols=5, loc="lower left", bbox_to_anchor=(0, 1))
     _mark_time(axes, result)
 
 

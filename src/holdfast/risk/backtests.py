@@ -38,6 +38,7 @@ CONFIDENCE: Final = RangeParams().quantile_ppm / PPM
 # Where no epoch is asked for, the first of these that is no finer than the quotes.
 _EPOCHS_MS: Final = tuple(hours * HOUR_MS for hours in (1, 2, 3, 4, 6, 8, 12, 24))
 _GAP_EPOCHS: Final = 3
+_TOLD_EVERY: Final = 500  # epochs
 
 OnProgress = Callable[[int, int, str], object]
 
@@ -135,6 +136,21 @@ class Outcome:
         return {"results": [result.to_dict() for result in self.results], "skipped": skipped}
 
 
+@dataclass(slots=True)
+class _Counter:
+    """Counts epochs, and tells so now and then."""
+
+    total: int
+    on_progress: OnProgress
+    done: int = 0
+    what: str = ""
+
+    def count(self) -> None:
+        self.done += 1
+        if self.done % _TOLD_EVERY == 0 or self.done == self.total:
+            self.on_progress(self.done, self.total, self.what)
+
+
 def run(request: Request, on_progress: OnProgress = lambda _done, _total, _what: None) -> Outcome:
     """Backtest every model on every history that is long and fine enough; the others are told as skipped.
 
@@ -150,20 +166,19 @@ def run(request: Request, on_progress: OnProgress = lambda _done, _total, _what:
             skipped.append(error)
     if not histories:
         raise skipped[0]
-    total = sum(history.epochs for history, _ in histories) * len(request.models)
+    counter = _Counter(sum(history.epochs for history, _ in histories) * len(request.models), on_progress)
     results: list[Result] = []
-    done = 0
     for history, gap_ms in histories:
         settings = Settings(history.underlying, history.epoch_ms, request.horizon_ms, request.confidence)
         found: dict[str, Backtest] = {}
         for model in request.models:
-            on_progress(done, total, f"{history.label}, {model}")
-            found[model] = run_backtest(history, model, settings, request.measure, warm_up=request.warm_up)
-            done += history.epochs
+            counter.what = f"{history.label}, {model}"
+            found[model] = run_backtest(
+                history, model, settings, request.measure, warm_up=request.warm_up, on_epoch=counter.count
+            )
         own = [model for model in request.models if model in OWN_MODELS]
         margins = {model: _margin(settings.underlying, found[model]) for model in own}
         results.append(Result(history, settings, gap_ms, found, margins))
-    on_progress(total, total, "done")
     return Outcome(tuple(results), tuple(skipped))
 
 
@@ -218,10 +233,12 @@ def _sample(quotes: Quotes, request: Request) -> tuple[History, int]:
         raise InputError(quotes.label, "--horizon", f"is no whole number of epochs of {hours:g} hours; give a multiple")
     gap_ms = request.gap_ms or _GAP_EPOCHS * epoch_ms
     history = sample(quotes, epoch_ms, gap_ms)
-    needed = request.warm_up + request.horizon_ms // epoch_ms + 1
-    if history.epochs < needed:
-        problem = f"{history.epochs} epochs are fewer than the {needed} of warm-up and one margin period"
-        raise InputError(quotes.label, "--horizon", f"{problem}; give a shorter --horizon, --epoch or --warm-up")
+    needed = request.horizon_ms // epoch_ms + 1
+    longest = max(segment.epochs for segment in history.segments)
+    if longest < needed or history.epochs < request.warm_up + needed:
+        after = f" after {request.warm_up} of warm-up" if request.warm_up else ""
+        problem = f"{longest} epochs without a gap do not hold one margin period of {needed - 1}{after}"
+        raise InputError(quotes.label, "--horizon", f"{problem}; give a shorter --horizon or --epoch")
     return history, gap_ms
 
 
