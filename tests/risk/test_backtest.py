@@ -21,7 +21,7 @@ def history(*segments: Sequence[float], lows: Sequence[float] | None = None) -> 
         times = tuple(first + place * HOUR for place in range(len(closes)))
         parts.append(Segment(times, tuple(closes), tuple(closes), tuple(lows or closes), (True,) * len(closes)))
         first = times[-1] + 100 * HOUR
-    return History("btc", "BTC", HOUR, tuple(parts), Quotes("btc", "BTC", (), (), (), (), {}, 0, ()))
+    return History("btc", "BTC", HOUR, tuple(parts), 0, Quotes("btc", "BTC", (), (), (), (), {}, 0, ()))
 
 
 def settings(hours: int, confidence: float = 0.99) -> Settings:

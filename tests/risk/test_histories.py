@@ -45,6 +45,17 @@ def test_sample__rows_coarser_than_an_epoch__are_refused() -> None:
         sample(quotes((0, 1.0), (120, 2.0), (240, 3.0)), HOUR, 3 * HOUR)
 
 
+def test_sample__a_stretch_without_a_return__is_left_out_and_counted() -> None:
+    history = sample(quotes((0, 1.0), (30, 1.0), (60, 2.0), (90, 1.0), (6_000, 9.0)), HOUR, 3 * HOUR)
+    assert [segment.closes for segment in history.segments] == [(1.0, 2.0, 1.0)]
+    assert history.too_short == 1
+
+
+def test_sample__too_many_epochs__are_refused() -> None:
+    with pytest.raises(InputError, match=r"btc: --epoch: more than 2,000,000 epochs without a gap"):
+        sample(quotes((0, 1.0), (1, 1.0), (2, 1.0), (2_100_000, 2.0)), MINUTE, 10**15)
+
+
 @pytest.mark.parametrize("rows", [[(0, 1.0)], [(5, 1.0), (10, 2.0)]])
 def test_sample__a_history_without_a_return__is_refused(rows: list[tuple[int, float]]) -> None:
     with pytest.raises(InputError, match=r"a single row has no return|no two epochs"):

@@ -67,6 +67,9 @@ def test_read__a_column_of_coins__gives_a_history_of_each(tmp_path: Path) -> Non
         ("0", "0 is not above zero"),
         ("-5", "-5 is not above zero"),
         ("ten", "'ten' is not a number"),
+        ("1_000", "'1_000' is not a number"),
+        ("\u0663", "'\u0663' is not a number"),
+        ("1,000", "3 cells are more than the 2 columns of the header"),
         ("1e12", "1e+12 is above 1e+09, which is absurd"),
     ],
 )
@@ -121,8 +124,10 @@ def test_read__a_time_given_twice__keeps_the_last_row_and_counts_the_other(tmp_p
         (["time,volume", "1,2"], "line 1: price: no column of prices among time, volume"),
         (["when,close", "1,2"], "line 1: time: no column of times among when, close"),
         (["", ""], "the file has no header"),
-        (["time,close", f"{START},nan"], "no row can be used; the first: line 2: close: 'nan'"),
-        (["time,coin,close", f"{START},DOGE,1"], "no row can be used; the first: no row holds a coin"),
+        (["time,close", f"{START},nan"], "no row that can be used; the first: line 2: close: 'nan'"),
+        (["time,coin,close", f"{START},DOGE,1"], "no row that can be used: none is of BTC, ETH"),
+        (["time,close"], "close: the file has no row that can be used"),
+        (["time,close,close", f"{START},1,2"], "line 1: close: names more than one column"),
     ],
 )
 def test_read__a_file_without_prices__is_refused_by_line_and_column(

@@ -107,6 +107,8 @@ def _describe(result: Result) -> str:
     ]
     if len(history.segments) > 1:
         parts.append(f"{len(history.segments)} segments without a gap over {show_span(result.gap_ms)}")
+    if history.too_short:
+        parts.append(f"{history.too_short} stretches too short for a return left out")
     if history.stale_epochs:
         parts.append(f"{history.stale_epochs} epochs without a quote")
     parts += [f"{count} rows left out ({reason})" for reason, count in quotes.left_out.items()]

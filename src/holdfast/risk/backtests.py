@@ -110,6 +110,7 @@ class Result:
             "epochs": history.epochs,
             "stale_epochs": history.stale_epochs,
             "segments": len(history.segments),
+            "segments_left_out": history.too_short,
             "models": {name: self._tell(name) for name in self.backtests},
         }
 

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from typing import Final
 
 from holdfast.risk.price_files import EXAMPLES_MAX, Quotes
 from holdfast.risk.rows import InputError
+
+EPOCHS_MAX: Final = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class History:
     underlying: str
     epoch_ms: int
     segments: tuple[Segment, ...]
+    too_short: int  # stretches between gaps that hold no return, and are left out
     quotes: Quotes
 
     @property
@@ -94,7 +98,7 @@ def find_spacing_ms(quotes: Quotes) -> int:
 def sample(quotes: Quotes, epoch_ms: int, gap_ms: int) -> History:
     """Sample quotes at whole multiples of an epoch, cut where the next quote is more than `gap_ms` away.
 
-    Refuses: fewer than two rows, rows further apart than an epoch, a history without one return.
+    Refuses: fewer than two rows, rows further apart than an epoch, a history without one return or of too many epochs.
     """
     if len(quotes.times_ms) <= 1:
         raise InputError(quotes.label, "time", "a single row has no return")
@@ -107,12 +111,14 @@ def sample(quotes: Quotes, epoch_ms: int, gap_ms: int) -> History:
     segments = tuple(part for part in parts if part.epochs > 1)
     if not segments:
         raise InputError(quotes.label, "--epoch", f"no two epochs of {epoch_ms / 60_000:g} minutes follow one another")
-    return History(quotes.label, quotes.underlying, epoch_ms, segments, quotes)
+    return History(quotes.label, quotes.underlying, epoch_ms, segments, len(parts) - len(segments), quotes)
 
 
 def _sample_part(quotes: Quotes, first: int, end: int, epoch_ms: int) -> Segment:
     times = quotes.times_ms
     start_ms, stop_ms = (-(-times[place] // epoch_ms) * epoch_ms for place in (first, end - 1))
+    if (stop_ms - start_ms) // epoch_ms > EPOCHS_MAX:
+        raise InputError(quotes.label, "--epoch", f"more than {EPOCHS_MAX:,} epochs without a gap; give a longer epoch")
     moments = tuple(range(start_ms, stop_ms + 1, epoch_ms))
     ends = [bisect_right(times, moment, first, end) for moment in moments]
     begins = [first, *ends[:-1]]

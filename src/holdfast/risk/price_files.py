@@ -6,8 +6,6 @@ history of each coin. A row that cannot be used is left out and counted, or refu
 """
 
 import csv
-import datetime as dt
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from holdfast.risk.rows import PRICE_MAX, InputError
+from holdfast.risk.price_cells import parse_price, parse_time
+from holdfast.risk.rows import InputError
 
 UNDERLYINGS: Final = ("BTC", "ETH")
 FILE_BYTES_MAX: Final = 1024**3
@@ -34,14 +33,9 @@ _PRICE_COLUMNS: Final = (
 )
 # What tells that the rows are not prices of a coin at a time, though a column may be called price.
 _OTHER_COLUMNS: Final = frozenset({"strike", "strike_price", "percentage", "option_type", "mark_iv"})
-_UNITS: Final = ("_s", "_ms", "_us")
-_SCALES: Final = {"_s": 1_000.0, "_ms": 1.0, "_us": 0.001}
-_DAY_FIRST: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})[ T](\d{1,2}):(\d{2})")
+_SURPLUS: Final = "\0surplus"  # no column has such a name
+_HEADER_TOLD: Final = 160
 _NAMED_COIN: Final = re.compile(r"(?<![A-Z])(BTC|XBT|ETH)(?=USD|[^A-Z]|$)")
-_TIME_MIN_MS: Final = 1_230_768_000_000  # 2009-01-01, before which no coin had a price
-_TIME_MAX_MS: Final = 4_102_444_800_000  # 2100-01-01
-_MICROSECONDS_FROM: Final = 1e14
-_MILLISECONDS_FROM: Final = 1e11
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +126,9 @@ def read_quotes(
                 raise
             of_coin.leave_out(f"{error.field} {_reason(error.problem)}", error)
     if not any(of_coin.rows for of_coin in found.values()):
-        first = next((of_coin.examples[0] for of_coin in found.values() if of_coin.examples), "no row holds a coin")
-        raise InputError("", columns.price, f"no row can be used; the first: {first}")
+        first = next((of_coin.examples[0] for of_coin in found.values() if of_coin.examples), "")
+        known = f"; the first: {first}" if first else f": none is of {', '.join(UNDERLYINGS)}" if columns.coin else ""
+        raise InputError("", columns.price, f"the file has no row that can be used{known}")
     return [
         _finish(path.stem if coin else f"{path.stem} {name}", name, of_coin, columns, is_strict=is_strict)
         for name, of_coin in sorted(found.items())
@@ -201,13 +196,23 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         try:
             for cells in reader:
                 if any(cell.strip() for cell in cells):
-                    yield reader.line_num, dict(zip(names, cells, strict=False))
+                    yield reader.line_num, _name_cells(names, cells)
         except csv.Error as error:
             raise InputError(f"line {reader.line_num}", "", f"is not CSV: {error}") from None
 
 
+def _name_cells(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """Return a row by column; one with more cells than the header has columns says nothing of any."""
+    if any(cell.strip() for cell in cells[len(names) :]):
+        # As of a price with a comma for its thousands.
+        return {_SURPLUS: f"{len(cells)} cells are more than the {len(names)} columns of the header"}
+    return dict(zip(names, cells, strict=False))
+
+
 def _find_columns(header: Sequence[str], time: str | None, price: str | None) -> _Columns:
     by_name = {name.lower(): name for name in header}
+    told = ", ".join(header)
+    told = told if len(told) <= _HEADER_TOLD else f"{told[:_HEADER_TOLD]}..."
 
     def find(known: Sequence[str]) -> str | None:
         return next((by_name[name] for name in known if name in by_name), None)
@@ -215,10 +220,12 @@ def _find_columns(header: Sequence[str], time: str | None, price: str | None) ->
     found_time = _given(header, "--time-column", time) or find(_TIME_COLUMNS)
     found_price = _given(header, "--price-column", price) or find(_PRICE_COLUMNS)
     if found_time is None:
-        raise InputError("line 1", "time", f"no column of times among {', '.join(header)}; name it with --time-column")
+        raise InputError("line 1", "time", f"no column of times among {told}; name it with --time-column")
     if found_price is None:
-        message = f"no column of prices among {', '.join(header)}; name it with --price-column"
-        raise InputError("line 1", "price", message)
+        raise InputError("line 1", "price", f"no column of prices among {told}; name it with --price-column")
+    for name in (found_time, found_price):
+        if header.count(name) > 1:
+            raise InputError("line 1", name, "names more than one column")
     is_bar = "open" in by_name and found_price.lower() == "close"
     high, low = (find(["high"]), find(["low"])) if is_bar else (None, None)
     return _Columns(found_time, found_price, high, low, find(_COIN_COLUMNS), is_bar)
@@ -244,69 +251,15 @@ def _name_underlying(path: Path, columns: _Columns, underlying: str | None) -> s
 
 
 def _parse_row(line: int, row: Mapping[str, str], columns: _Columns) -> _Row:
-    time_ms = _parse_time(line, columns.time, row.get(columns.time, ""))
-    close = _parse_price(line, columns.price, row.get(columns.price, ""))
-    high = close if columns.high is None else _parse_price(line, columns.high, row.get(columns.high, ""))
-    low = close if columns.low is None else _parse_price(line, columns.low, row.get(columns.low, ""))
+    if _SURPLUS in row:
+        raise InputError(f"line {line}", columns.price, row[_SURPLUS])
+    time_ms = parse_time(line, columns.time, row.get(columns.time, ""))
+    close = parse_price(line, columns.price, row.get(columns.price, ""))
+    high = close if columns.high is None else parse_price(line, columns.high, row.get(columns.high, ""))
+    low = close if columns.low is None else parse_price(line, columns.low, row.get(columns.low, ""))
     if not low <= close <= high:
         raise InputError(f"line {line}", columns.price, f"{close:g} is not between low {low:g} and high {high:g}")
     return _Row(time_ms, close, high, low, line)
-
-
-def _parse_price(line: int, column: str, text: str) -> float:
-    where, stripped = f"line {line}", text.strip()
-    if not stripped:
-        raise InputError(where, column, "is missing")
-    try:
-        price = float(stripped)
-    except ValueError:
-        raise InputError(where, column, f"{stripped[:24]!r} is not a number") from None
-    if not math.isfinite(price):
-        raise InputError(where, column, f"{stripped!r} is not a finite number")
-    if price <= 0:
-        raise InputError(where, column, f"{price:g} is not above zero")
-    if price > PRICE_MAX:
-        raise InputError(where, column, f"{price:g} is above {PRICE_MAX:g}, which is absurd")
-    return price
-
-
-def _parse_time(line: int, column: str, text: str) -> int:
-    where, stripped = f"line {line}", text.strip()
-    try:
-        number = float(stripped)
-    except ValueError:
-        time_ms = _parse_calendar(where, column, stripped)
-    else:
-        if not math.isfinite(number):
-            raise InputError(where, column, f"{stripped!r} is not a time")
-        time_ms = math.ceil(number * _find_scale(column, number))
-    if not _TIME_MIN_MS <= time_ms < _TIME_MAX_MS:
-        raise InputError(where, column, f"{stripped[:32]!r} is outside the years 2009 to 2099")
-    return time_ms
-
-
-def _find_scale(column: str, number: float) -> float:
-    """Return milliseconds per unit: as the column's name ends, else by the size of the number."""
-    for unit in _UNITS:
-        if column.lower().endswith(unit):
-            return _SCALES[unit]
-    if abs(number) >= _MICROSECONDS_FROM:
-        return 0.001
-    return 1.0 if abs(number) >= _MILLISECONDS_FROM else 1_000.0
-
-
-def _parse_calendar(where: str, column: str, text: str) -> int:
-    match = _DAY_FIRST.fullmatch(text)
-    try:
-        if match:
-            day, month, year, hour, minute = map(int, match.groups())
-            moment = dt.datetime(year, month, day, hour, minute, tzinfo=dt.UTC)
-        else:
-            moment = dt.datetime.fromisoformat(text)
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    except ValueError:
-        raise InputError(where, column, f"{text[:32]!r} is not a time" if text else "is missing") from None
-    return math.ceil(moment.timestamp() * 1_000)
 
 
 def _reason(problem: str) -> str:
