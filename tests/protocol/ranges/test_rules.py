@@ -87,6 +87,12 @@ def test_tail__short_or_calm_past__is_at_least_the_normal_laws() -> None:
     assert rules.compute_tail_ppm([1_000_000, 9_000_000], 995_000) == 9_000_000
 
 
+def test_credible_tail__of_a_past_half_as_long__is_half_the_stated_one() -> None:
+    assert rules.compute_credible_tail_ppm(PARAMS, []) == PARAMS.tail_start_ppm
+    assert rules.compute_credible_tail_ppm(PARAMS, [5_500_000] * 360) == 4_500_000
+    assert rules.compute_credible_tail_ppm(PARAMS, [5_500_000] * 720) == 5_500_000
+
+
 def test_model__a_known_volatility__is_tail_times_root_of_time() -> None:
     # 0.5 % an epoch, a tail of 4 deviations, 25 epochs: 0.5 % x 4 x 5 = 10 %.
     assert rules.compute_model_ppm(25 * 10**12, 4_000_000, 25) == 100_000
@@ -94,8 +100,8 @@ def test_model__a_known_volatility__is_tail_times_root_of_time() -> None:
 
 def test_band__calm_and_wild__floors_mixes_buffers_and_caps() -> None:
     assert rules.compute_band(PARAMS, LIMITS, 0) == Band(130_000, 162_500)
-    # 0.75 x 20 % + 0.25 x 39 % = 24.75 %; a quarter more is 30.94 %.
-    assert rules.compute_band(PARAMS, LIMITS, 200_000) == Band(247_500, 309_400)
+    # 0.75 x 20 % + 0.25 x 37 % = 24.25 %; a quarter more is 30.32 %.
+    assert rules.compute_band(PARAMS, LIMITS, 200_000) == Band(242_500, 303_200)
     assert rules.compute_band(PARAMS, LIMITS, 10**9) == Band(RANGE_MAX_PPM, RANGE_MAX_PPM)
 
 

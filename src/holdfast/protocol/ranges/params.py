@@ -19,19 +19,24 @@ STEP_DOWN_MIN_PPM: Final = 2_000
 ANNOUNCE_EPOCHS_MAX: Final = 24
 HISTORY_MAX: Final = 1_000
 VARIANCE_MAX_E18: Final = 10**18
+# The normal law's 99.5 % of sizes: no tail is taken to be thinner.
+RESIDUAL_NORMAL_PPM: Final = 2_807_000
+# Beyond it a return says that the volatility before it was none, not how fat the tail is.
+RESIDUAL_MAX_PPM: Final = 20_000_000
 
 
 class RangeParams(Record):
     """How ranges follow the market; nothing moves unless `is_adaptive`.
 
     A price is sampled once in `epoch_ms`. The variance is a moving mean that keeps `decay_ppm` of itself; the last
-    `history_epochs` returns, each over the volatility of its time, give the tail at `quantile_ppm`; a range covers
-    `horizon_epochs`. `model_weight_ppm` of a range comes from that model and the rest from the stressed move. The
-    range in force rests while it is between that mix and `buffer_ppm` more. In an epoch it rises by at most
-    `step_up_ppm` and falls by at most `step_down_ppm` of itself, each announced `announce_epochs` ahead; what it would
-    lack by more than `lag_ppm` it takes at once, by at most `emergency_ppm` of itself. Correlation is doubted by
-    `correlation_doubt_ppm`; the weight of opposed scenarios stays between `weight_min_ppm` and `weight_max_ppm`. At
-    full open interest concentration and short charges are multiplied by `interest_scale_ppm`.
+    `history_epochs` returns, each over the volatility of its time, give the tail at `quantile_ppm`, in the place of
+    `tail_start_ppm` as far as they are known; a range covers `horizon_epochs`. `model_weight_ppm` of a range comes from
+    that model and the rest from the stressed move. The range in force rests while it is between that mix and
+    `buffer_ppm` more. In an epoch it rises by at most `step_up_ppm` and falls by at most `step_down_ppm` of itself,
+    each announced `announce_epochs` ahead; what it would lack by more than `lag_ppm` it takes at once, by at most
+    `emergency_ppm` of itself. Correlation is doubted by `correlation_doubt_ppm`; the weight of opposed scenarios stays
+    between `weight_min_ppm` and `weight_max_ppm`. At full open interest concentration and short charges are multiplied
+    by `interest_scale_ppm`.
     """
 
     is_adaptive: bool = True
@@ -39,6 +44,7 @@ class RangeParams(Record):
     decay_ppm: U64 = 990_000
     history_epochs: U64 = 720
     quantile_ppm: U64 = 995_000
+    tail_start_ppm: U64 = 3_500_000
     horizon_epochs: U64 = 24
     model_weight_ppm: U64 = 750_000
     buffer_ppm: U64 = 250_000
@@ -78,10 +84,10 @@ class RangeHistory(Record):
     returns_e9: Annotated[tuple[Annotated[int, Meta(ge=-(10**9), le=10**9)], ...], Meta(max_length=HISTORY_MAX)]
 
 
-# Volatilities of 50 % and 60 % a year; stress: what BTC and ETH lost within a day in March 2020.
+# Volatilities of 45 % and 50 % a year; stress: what BTC and ETH lost within a day in March 2020.
 DEFAULT_LIMITS: Final = {
-    BTC: RangeLimits(BTC, 160_000, 130_000, RANGE_MAX_PPM, 390_000, 28_500_000_000_000, 100_000_000, 1_000_000_000),
-    ETH: RangeLimits(ETH, 180_000, 150_000, RANGE_MAX_PPM, 440_000, 41_100_000_000_000, 50_000_000, 500_000_000),
+    BTC: RangeLimits(BTC, 160_000, 130_000, RANGE_MAX_PPM, 370_000, 23_100_000_000_000, 100_000_000, 1_000_000_000),
+    ETH: RangeLimits(ETH, 180_000, 150_000, RANGE_MAX_PPM, 440_000, 28_500_000_000_000, 50_000_000, 500_000_000),
 }
 LIMITS: Final = (DEFAULT_LIMITS[BTC], DEFAULT_LIMITS[ETH])
 
@@ -97,6 +103,7 @@ def check(params: RangeParams) -> None:
     ensure(900_000 <= params.decay_ppm <= 999_900, "the variance has a memory, and an end of it")
     ensure(100 <= params.history_epochs <= HISTORY_MAX, "the history stays in bounds")
     ensure(950_000 <= params.quantile_ppm <= 999_900, "the tail is one")
+    ensure(RESIDUAL_NORMAL_PPM <= params.tail_start_ppm <= RESIDUAL_MAX_PPM, "the first tail is one")
     ensure(1 <= params.horizon_epochs <= 1_440, "the horizon stays in bounds")
     ensure(500_000 <= params.model_weight_ppm <= 750_000, "stressed moves weigh at least a quarter")
     ensure(params.buffer_ppm <= PPM, "the buffer stays in bounds")

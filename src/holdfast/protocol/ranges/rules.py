@@ -18,16 +18,19 @@ from msgspec.structs import replace
 
 from holdfast.primitives.check import ensure
 from holdfast.primitives.units import PPM, div_ceil, div_floor, sqrt_floor
-from holdfast.protocol.ranges.params import GRAIN_PPM, VARIANCE_MAX_E18, RangeLimits, RangeParams
+from holdfast.protocol.ranges.params import (
+    GRAIN_PPM,
+    RESIDUAL_MAX_PPM,
+    RESIDUAL_NORMAL_PPM,
+    VARIANCE_MAX_E18,
+    RangeLimits,
+    RangeParams,
+)
 from holdfast.protocol.ranges.state import Correlation, Range, Schedule
 
 E9: Final = 10**9
 _E3: Final = 1_000
 RETURN_MAX_E9: Final = E9
-# Beyond it a return says that the volatility before it was none, not how fat the tail is.
-RESIDUAL_MAX_PPM: Final = 20 * PPM
-# The normal law's 99.5 % of sizes: no tail is taken to be thinner, and a short past has this one.
-RESIDUAL_NORMAL_PPM: Final = 2_807_000
 
 ensure(RETURN_MAX_E9**2 <= VARIANCE_MAX_E18, "a variance of returns in bounds is in bounds")
 
@@ -73,6 +76,17 @@ def compute_tail_ppm(residuals_ppm: Sequence[int], quantile_ppm: int) -> int:
     beyond = div_floor(len(residuals_ppm) * (PPM - quantile_ppm), PPM)
     ordered = sorted(residuals_ppm, reverse=True)
     return max(RESIDUAL_NORMAL_PPM, ordered[beyond]) if ordered else RESIDUAL_NORMAL_PPM
+
+
+def compute_credible_tail_ppm(params: RangeParams, residuals_ppm: Sequence[int]) -> int:
+    """Return the tail of a past as far as it reaches, and the stated one for what is missing of its length.
+
+    Why: the largest of a few returns says little of one in two hundred. Rounds: up.
+    """
+    known = len(residuals_ppm)
+    tail_ppm = compute_tail_ppm(residuals_ppm, params.quantile_ppm)
+    missing = params.tail_start_ppm * (params.history_epochs - known)
+    return div_ceil(tail_ppm * known + missing, params.history_epochs)
 
 
 def compute_model_ppm(variance_e18: int, tail_ppm: int, horizon_epochs: int) -> int:
@@ -159,7 +173,7 @@ def start_range(params: RangeParams, limits: RangeLimits, returns_e9: Sequence[i
 
 def compute_range_band(params: RangeParams, limits: RangeLimits, state: Range) -> Band:
     """Return the band that an underlying's past gives its range."""
-    tail_ppm = compute_tail_ppm(state.residuals_ppm, params.quantile_ppm)
+    tail_ppm = compute_credible_tail_ppm(params, state.residuals_ppm)
     return compute_band(params, limits, compute_model_ppm(state.variance_e18, tail_ppm, params.horizon_epochs))
 
 
