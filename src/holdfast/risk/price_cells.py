@@ -7,8 +7,7 @@ from typing import Final
 
 from holdfast.risk.rows import PRICE_MAX, InputError
 
-_UNITS: Final = ("_s", "_ms", "_us")
-_SCALES: Final = {"_s": 1_000.0, "_ms": 1.0, "_us": 0.001}
+_MS_PER_UNIT: Final = {"_s": 1_000.0, "_ms": 1.0, "_us": 0.001}
 _NUMBER: Final = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?)", re.ASCII | re.IGNORECASE)
 _DAY_FIRST: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})[ T](\d{1,2}):(\d{2})")
 _TIME_MIN_MS: Final = 1_230_768_000_000  # 2009-01-01, before which no coin had a price
@@ -58,9 +57,9 @@ def parse_time(line: int, column: str, text: str) -> int:
 
 def _find_scale(column: str, number: float) -> float:
     """Return milliseconds per unit: as the column's name ends, else by the size of the number."""
-    for unit in _UNITS:
+    for unit, scale in _MS_PER_UNIT.items():
         if column.lower().endswith(unit):
-            return _SCALES[unit]
+            return scale
     if abs(number) >= _MICROSECONDS_FROM:
         return 0.001
     return 1.0 if abs(number) >= _MILLISECONDS_FROM else 1_000.0
