@@ -42,8 +42,8 @@ def test_backtest__for_people__tells_coverage_range_margin_and_how_little_it_say
     code, out, err = call(EXAMPLE, *SHORT)
     assert (code, err) == (0, "")
     assert [line for line in out.splitlines() if line.startswith("Coverage")]
-    assert re.search(r"^btc_history  fixed +2383 +\d+ +\d+ +\d\.\d\d%", out, re.MULTILINE)
-    assert re.search(r"^btc_history  adaptive, short straddle ", out, re.MULTILINE)
+    assert re.search(r"^fixed +2383 +\d+ +\d+ +\d\.\d\d%", out, re.MULTILINE)
+    assert re.search(r"^adaptive  short straddle ", out, re.MULTILINE)
     assert "2 segments without a gap over 3 h" in out
     assert re.search(r"\d+ windows that do not overlap: .* a high p-value is no evidence here", out)
 
@@ -55,6 +55,7 @@ def test_backtest__as_json__tells_the_same_and_nothing_else() -> None:
     (result,) = told["results"]
     assert told["skipped"] == []
     assert (result["history"], result["underlying"], result["horizon_ms"]) == ("btc_history", "BTC", 14_400_000)
+    assert (result["confidence"], result["move"]) == (0.995, "end")
     coverage = result["models"]["fixed"]["coverage"]
     assert coverage["breach_rate"] == coverage["breaches"] / coverage["windows"]
     assert coverage["tests"]["observations"] == pytest.approx(coverage["windows"] / 4, abs=2)
@@ -148,3 +149,19 @@ def test_help__names_the_models_and_the_exchange_s_own_figures() -> None:
     assert f"{HORIZON_MS // 3_600_000}h" in words
     assert str(CONFIDENCE) in words
     assert f"default: ({WARM_UP_EPOCHS})" in words
+
+
+def test_backtest__of_several_histories__names_each_in_one_table(tmp_path: Path) -> None:
+    rows = [f"{1_767_225_600 + 3_600 * hour},{100 + hour % 3}" for hour in range(60)]
+    for name in ("btc.csv", "eth.csv"):
+        write(tmp_path, *rows, name=name)
+    code, out, err = call(tmp_path, *SHORT)
+    assert (code, err) == (0, "")
+    tests = out.split("Tests, over windows that do not overlap\n")[1].split("\n\n")[0]
+    assert [line.split()[:3] for line in tests.splitlines()] == [
+        ["history", "model", "windows"],
+        ["btc", "adaptive", "14"],
+        ["btc", "fixed", "14"],
+        ["eth", "adaptive", "14"],
+        ["eth", "fixed", "14"],
+    ]

@@ -133,6 +133,11 @@ def test_run_tests__of_no_windows__decides_nothing() -> None:
     assert (tests.observations, tests.unconditional, tests.traffic_light, tests.power) == (0, None, None, 0.0)
 
 
+@pytest.mark.parametrize(("breaches", "expected"), [(0, True), (2, True), (7, False), (10, False), (30, False)])
+def test_run_tests__too_few_breaches__are_told_from_too_many(breaches: int, *, expected: bool) -> None:
+    assert run_tests([[place < breaches for place in range(500)]], 0.015).is_wide is expected
+
+
 def test_run_tests__of_two_windows__tells_how_few_they_are() -> None:
     tests = run_tests([[False, True]], 0.01)
     assert (tests.observations, tests.breaches) == (2, 1)

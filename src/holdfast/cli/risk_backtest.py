@@ -147,7 +147,7 @@ def _show(outcome: "Outcome") -> None:
 
     words = Words(outcome)
     for table in words.tables():
-        print_table(table.columns, table.rows, title=table.title, numbers=table.columns[2:])
+        print_table(table.columns, table.rows, title=table.title, numbers=table.numbers)
         typer.echo()
     for line in words.notes():
         typer.echo(line)

@@ -17,7 +17,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .4rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 .2rem; }
 div.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .8rem; }
 th, td { text-align: right; padding: .15rem .6rem; border-bottom: 1px solid #e4e7eb; white-space: nowrap; }
-th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; } svg { width: 100%; height: auto; }
+th.word, td.word { text-align: left; } svg { width: 100%; height: auto; }
 """
 
 
@@ -54,10 +54,13 @@ def _page(outcome: Outcome, parts: Sequence[str]) -> str:
 
 
 def _write_table(table: Table) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
-    body = "".join(f"<tr>{''.join(f'<td>{_cell(value)}</td>' for value in row)}</tr>\n" for row in table.rows)
+    words = len(table.columns) - len(table.numbers)
+    head = "".join(_cell("th", column, is_word=place < words) for place, column in enumerate(table.columns))
+    rows = ["".join(_cell("td", value, is_word=place < words) for place, value in enumerate(row)) for row in table.rows]
+    body = "".join(f"<tr>{row}</tr>\n" for row in rows)
     return f'<h2>{escape(table.title)}</h2>\n<div class="wide"><table><tr>{head}</tr>\n{body}</table></div>'
 
 
-def _cell(value: object) -> str:
-    return "&ndash;" if value is None else escape(str(value))
+def _cell(tag: str, value: object, *, is_word: bool) -> str:
+    kind = ' class="word"' if is_word else ""
+    return f"<{tag}{kind}>{'&ndash;' if value is None else escape(str(value))}</{tag}>"

@@ -1,90 +1,88 @@
 """The figures of backtests as rows of text, for the command line and the report alike."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from holdfast.primitives.units import HOUR_MS, PPM
-from holdfast.risk.backtest import Coverage
+from holdfast.risk.backtest import Coverage, Measure
 from holdfast.risk.backtests import Outcome, Result
 from holdfast.risk.coverage import CoverageTests, LikelihoodRatio
 from holdfast.risk.procyclicality import RISE_DAYS, Procyclicality
 
-COVERAGE_COLUMNS: Final = (
-    *("history", "model", "windows", "breaches", "of them up", "rate", "allowed", "largest move"),
-    *("largest shortfall", "mean shortfall"),
-)
-TEST_COLUMNS: Final = (
-    *("history", "model", "windows", "breaches", "Kupiec p", "independence p", "conditional p", "Basel zone", "power"),
-)
-_RISES: Final = tuple(f"rise {days}d" for days in RISE_DAYS)
-RANGE_COLUMNS: Final = (
-    *("history", "model", "smallest", "largest", "peak/trough", *_RISES, "largest step", "sd of log change"),
-)
-MARGIN_COLUMNS: Final = (
-    *("history", "model, portfolio", "smallest", "largest", "peak/trough", *_RISES, "largest step", "sd of log change"),
+_COVERAGE: Final = ("windows", "breaches", "up", "rate", "allowed", "largest move", "largest short", "mean short")
+_TESTS: Final = ("windows", "breaches", "Kupiec p", "independence p", "conditional p", "Basel zone", "power")
+_MEASURES: Final = (
+    *("least", "most", "ratio"),
+    *(f"rise {days}d" for days in RISE_DAYS),
+    *("largest step", "sd log"),
 )
 # A test that would let a range pass that is breached twice as often, with this chance or more, has little power.
 _POWER_MIN: Final = 0.8
 
+_Row = tuple[object, ...]
+
 
 class Table(NamedTuple):
-    """A table of an outcome; the first two columns are words, the others figures."""
+    """A table of an outcome; the first columns are words, `numbers` figures."""
 
     title: str
     columns: tuple[str, ...]
+    numbers: tuple[str, ...]
     rows: list[tuple[object, ...]]
 
 
 class Words:
-    """An outcome as tables and notes."""
+    """An outcome as tables and notes. A column names the history where there are several."""
 
     def __init__(self, outcome: Outcome) -> None:
         self._outcome = outcome
 
     def tables(self) -> tuple[Table, ...]:
         return (
-            Table("Coverage, a window beginning in each epoch", COVERAGE_COLUMNS, self.coverage_rows()),
-            Table("Tests, over windows that do not overlap", TEST_COLUMNS, self.test_rows()),
-            Table("The range itself, as shares of the price", RANGE_COLUMNS, self.range_rows()),
-            Table(
+            self._table("Coverage, a window beginning in each epoch", ("model",), _COVERAGE, self._coverage),
+            self._table("Tests, over windows that do not overlap", ("model",), _TESTS, self._tests),
+            self._table("The range itself, as shares of the price", ("model",), _MEASURES, self._ranges),
+            self._table(
                 "Initial margin of reference portfolios, as shares of their lots' value",
-                MARGIN_COLUMNS,
-                self.margin_rows(),
+                ("model", "portfolio"),
+                _MEASURES,
+                self._margins,
             ),
         )
 
-    def coverage_rows(self) -> list[tuple[object, ...]]:
-        return [
-            (result.history.label, name, *_write_coverage(found.coverage))
-            for result in self._outcome.results
-            for name, found in result.backtests.items()
-        ]
+    def _table(
+        self, title: str, words: tuple[str, ...], numbers: tuple[str, ...], write: Callable[[Result], Iterator[_Row]]
+    ) -> Table:
+        results = self._outcome.results
+        if len(results) == 1:
+            return Table(title, (*words, *numbers), numbers, list(write(results[0])))
+        rows = [(result.history.label, *row) for result in results for row in write(result)]
+        return Table(title, ("history", *words, *numbers), numbers, rows)
 
-    def test_rows(self) -> list[tuple[object, ...]]:
-        return [
-            (result.history.label, name, *_write_tests(found.coverage.tests))
-            for result in self._outcome.results
-            for name, found in result.backtests.items()
-        ]
+    @staticmethod
+    def _coverage(result: Result) -> Iterator[_Row]:
+        for model, found in result.backtests.items():
+            yield model, *_write_coverage(found.coverage)
 
-    def range_rows(self) -> list[tuple[object, ...]]:
-        rows: list[tuple[object, ...]] = []
-        for result in self._outcome.results:
-            for name, found in result.backtests.items():
-                ranges = [announced.range_ppm for announced in found.announced] or [0]
-                bounds = (min(ranges), max(ranges))
-                rows.append((result.history.label, name, *_write_measures(bounds, found.procyclicality)))
-        return rows
+    @staticmethod
+    def _tests(result: Result) -> Iterator[_Row]:
+        for model, found in result.backtests.items():
+            yield model, *_write_tests(found.coverage.tests)
 
-    def margin_rows(self) -> list[tuple[object, ...]]:
-        rows: list[tuple[object, ...]] = []
-        for result in self._outcome.results:
-            for model, margins in result.margins.items():
-                for name, measures in margins.by_portfolio.items():
-                    bounds = (margins.smallest_ppm[name], margins.largest_ppm[name])
-                    rows.append((result.history.label, f"{model}, {name}", *_write_measures(bounds, measures)))
-        return rows
+    @staticmethod
+    def _ranges(result: Result) -> Iterator[_Row]:
+        for model, found in result.backtests.items():
+            ranges = [announced.range_ppm for announced in found.announced]
+            bounds = (min(ranges, default=None), max(ranges, default=None))
+            yield model, *_write_measures(bounds, found.procyclicality)
+
+    @staticmethod
+    def _margins(result: Result) -> Iterator[_Row]:
+        for model, margins in result.margins.items():
+            for name, measures in margins.by_portfolio.items():
+                bounds = (margins.smallest_ppm[name], margins.largest_ppm[name])
+                yield model, name, *_write_measures(bounds, measures)
 
     def notes(self) -> Iterator[str]:
         """Yield what has to be said beside the figures."""
@@ -103,6 +101,7 @@ def _describe(result: Result) -> str:
         f"{len(quotes.times_ms):,} rows",
         f"{history.epochs:,} epochs of {show_span(history.epoch_ms)}",
         f"margin period {show_span(result.settings.horizon_ms)}",
+        "moves to its end" if result.measure is Measure.END else "farthest moves within it",
         f"confidence {result.settings.confidence:.4g}",
     ]
     if len(history.segments) > 1:
@@ -124,6 +123,9 @@ def _warn(result: Result) -> Iterator[str]:
             f"  {tests.observations} windows that do not overlap: a range breached twice as often as allowed would "
             f"fail Kupiec's test with a chance of {tests.power:.0%}; a high p-value is no evidence here"
         )
+    wide = [model for model, found in result.backtests.items() if found.coverage.tests.is_wide]
+    if wide:
+        yield f"  {', '.join(wide)}: fewer breaches than allowed; the range is wider than the confidence asks"
     for model, margins in result.margins.items():
         if margins.untold:
             yield f"  {model}: no margin of reference portfolios, since {margins.untold}"
@@ -153,10 +155,10 @@ def _write_tests(tests: CoverageTests) -> tuple[object, ...]:
     )
 
 
-def _write_measures(bounds_ppm: tuple[int, int], measures: Procyclicality) -> tuple[object, ...]:
+def _write_measures(bounds_ppm: tuple[int | None, int | None], measures: Procyclicality) -> tuple[object, ...]:
     ratio, deviation = measures.peak_to_trough, measures.log_change_deviation
     return (
-        *(_percent(bound / PPM) for bound in bounds_ppm),
+        *(None if bound is None else _percent(bound / PPM) for bound in bounds_ppm),
         None if ratio is None else f"{ratio:.3f}",
         *(_percent(measures.rises[days]) for days in RISE_DAYS),
         _percent(measures.largest_step),

@@ -90,6 +90,7 @@ class Result:
 
     history: History
     settings: Settings
+    measure: Measure
     gap_ms: int
     backtests: Mapping[str, Backtest]
     # Of the exchange's own models only: a baseline's range is no margin that anybody asks.
@@ -100,6 +101,7 @@ class Result:
         return {
             "history": history.label,
             **asdict(self.settings),
+            "move": self.measure.value,
             "gap_ms": self.gap_ms,
             "from_ms": history.segments[0].times_ms[0],
             "to_ms": history.segments[-1].times_ms[-1],
@@ -179,7 +181,7 @@ def run(request: Request, on_progress: OnProgress = lambda _done, _total, _what:
             )
         own = [model for model in request.models if model in OWN_MODELS]
         margins = {model: _margin(settings.underlying, found[model]) for model in own}
-        results.append(Result(history, settings, gap_ms, found, margins))
+        results.append(Result(history, settings, request.measure, gap_ms, found, margins))
     return Outcome(tuple(results), tuple(skipped))
 
 

@@ -9,7 +9,7 @@ were.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -43,8 +43,11 @@ class CoverageTests:
     traffic_light: str | None
     power: float
 
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
+    @property
+    def is_wide(self) -> bool:
+        """Tell whether the rate is rejected for too few breaches: the range is wider than its confidence asks."""
+        is_rejected = self.unconditional is not None and self.unconditional.is_rejected
+        return is_rejected and self.breaches < self.observations * self.expected_rate
 
 
 def run_tests(segments: Sequence[Sequence[bool]], expected_rate: float) -> CoverageTests:
