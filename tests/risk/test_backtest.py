@@ -7,19 +7,23 @@ import pytest
 from holdfast.risk.backtest import Measure, compute_coverage, run_backtest
 from holdfast.risk.histories import History, Segment
 from holdfast.risk.price_files import Quotes
-from holdfast.risk.range_models import Settings
+from holdfast.risk.range_models import MODELS, Settings
 from holdfast.risk.rows import InputError
 
 HOUR = 3_600_000
 START = 480_000 * HOUR
 
 
-def history(*segments: Sequence[float], lows: Sequence[float] | None = None) -> History:
+def history(
+    *segments: Sequence[float], highs: Sequence[float] | None = None, lows: Sequence[float] | None = None
+) -> History:
     parts = []
     first = START
     for closes in segments:
         times = tuple(first + place * HOUR for place in range(len(closes)))
-        parts.append(Segment(times, tuple(closes), tuple(closes), tuple(lows or closes), (True,) * len(closes)))
+        parts.append(
+            Segment(times, tuple(closes), tuple(highs or closes), tuple(lows or closes), (True,) * len(closes))
+        )
         first = times[-1] + 100 * HOUR
     return History("btc", "BTC", HOUR, tuple(parts), 0, Quotes("btc", "BTC", (), (), (), (), {}, 0, ()))
 
@@ -62,11 +66,16 @@ def test_run__across_a_gap__has_no_window_and_no_sequence_of_breaches() -> None:
     assert found.coverage.tests.independence is None
 
 
-def test_run__by_the_worst_price_on_the_way__counts_a_wick() -> None:
-    told = history([100.0, 100.0, 100.0], lows=[100.0, 75.0, 100.0])
+@pytest.mark.parametrize(
+    ("highs", "lows", "move"),
+    [([100.0, 101.0, 100.0], [100.0, 75.0, 99.0], -0.25), ([100.0, 125.0, 100.0], [100.0, 99.0, 90.0], 0.25)],
+    ids=["down", "up"],
+)
+def test_run__by_the_worst_price_on_the_way__counts_a_wick(highs: list[float], lows: list[float], move: float) -> None:
+    told = history([100.0, 100.0, 100.0], highs=highs, lows=lows)
     assert run_backtest(told, "fixed", settings(2), warm_up=0).coverage.breaches == 0
     worst = run_backtest(told, "fixed", settings(2), Measure.WORST, warm_up=0)
-    assert [window.move for window in worst.windows] == [-0.25]
+    assert [window.move for window in worst.windows] == [move]
     assert worst.coverage.breaches == 1
 
 
@@ -104,3 +113,20 @@ def test_coverage__of_no_window__tells_nothing() -> None:
     coverage = compute_coverage([], 0.99)
     assert (coverage.windows, coverage.breach_rate, coverage.worst_time_ms) == (0, None, None)
     assert coverage.tests.observations == 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_run__what_comes_later__changes_no_earlier_window(model: str) -> None:
+    calm = [100.0 + place % 3 for place in range(60)]
+    crash = [*calm[:40], *(price / 2 for price in calm[40:])]
+    calm_windows, crash_windows = (
+        run_backtest(history(closes), model, settings(2)).windows for closes in (calm, crash)
+    )
+    # The windows that end before the crash are the same; those that end in it have the ranges announced before it.
+    assert [window for window in crash_windows if window.time_ms <= START + 37 * HOUR] == [
+        window for window in calm_windows if window.time_ms <= START + 37 * HOUR
+    ]
+    hit = [window for window in crash_windows if START + 38 * HOUR <= window.time_ms <= START + 39 * HOUR]
+    before = {window.time_ms: window.range_ppm for window in calm_windows}
+    assert [window.range_ppm for window in hit] == [before[window.time_ms] for window in hit]
+    assert all(window.is_breach for window in hit)

@@ -110,7 +110,7 @@ def test_christoffersen__where_one_state_is_never_left__tells_nothing(counts: tu
 
 
 def test_transitions__across_a_gap__are_not_counted() -> None:
-    assert count_transitions([[True, True, False], [True], [False, True]]) == (0, 1, 1, 1)
+    assert count_transitions([[True, False], [False], [True, True, False, False]]) == (1, 0, 2, 1)
 
 
 @pytest.mark.parametrize(("breaches", "zone"), [(0, "green"), (4, "green"), (5, "yellow"), (9, "yellow"), (10, "red")])

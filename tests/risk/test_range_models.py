@@ -79,22 +79,29 @@ def test_adaptive__across_a_gap__takes_no_return_and_keeps_its_range() -> None:
     model = MODELS["adaptive"](SETTINGS)
     model.announce(Epoch(START_MS, 100.0, follows=False, is_fresh=True))
     before = model.announce(Epoch(START_MS + HOUR_MS, 101.0, follows=True, is_fresh=True))
-    after = model.announce(Epoch(START_MS + 900 * HOUR_MS, 20.0, follows=False, is_fresh=True))
-    assert after == before
+    after = [
+        model.announce(Epoch(START_MS + (6 + place) * HOUR_MS, 50.0, place > 0, is_fresh=True)) for place in range(4)
+    ]
+    assert after == [before] * 4
 
 
 def test_adaptive__where_nothing_was_quoted__is_not_sampled() -> None:
     params, limits = RangeParams(), DEFAULT_LIMITS[BTC]
     model = MODELS["adaptive"](SETTINGS)
-    told = [(100.0, True), (100.0, False), (80.0, True)]
+    told = [(100.0, True), (100.0, False), (80.0, True), *[(80.0, True)] * 8]
     found = [
         model.announce(Epoch(START_MS + place * HOUR_MS, price, place > 0, is_fresh))
         for place, (price, is_fresh) in enumerate(told)
     ]
-    state = rules.follow(params, limits, rules.start_range(params, limits, ()), 500_000, 100 * E8, 0)
     # One return over two epochs, as the chain takes it.
-    state = rules.follow(params, limits, state, 500_002, 80 * E8, 0)
-    assert found[-1] == state.schedule.in_force_ppm
+    state = rules.start_range(params, limits, ())
+    expected = []
+    for place, (price, is_fresh) in enumerate(told):
+        if is_fresh:
+            state = rules.follow(params, limits, state, 500_000 + place, round(price * E8), 0)
+        expected.append(state.schedule.in_force_ppm)
+    assert found == expected
+    assert announce("adaptive", [price for price, _ in told]) != expected
 
 
 @pytest.mark.parametrize("name", MODELS)
