@@ -107,7 +107,7 @@ BESIDE: Final[dict[tuple[str, str, str], Fields]] = {
     ("RangeParams", "emergency_ppm", "low"): {"step_up_ppm": 10_000},
     ("RangeParams", "weight_max_ppm", "low"): {"weight_min_ppm": 300_000},
     ("DEFAULT_SPECS", "lot_e8", "low"): {"tick_e8": 10**10},
-    ("DEFAULT_SPECS", "tick_e8", "low"): {"lot_e8": 10**10},
+    ("DEFAULT_SPECS", "tick_e8", "low"): {"lot_e8": 10**8},
     **{("InstrumentParams", tenor, "high"): NO_TENORS for tenor in NO_TENORS},
 }
 

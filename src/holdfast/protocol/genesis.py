@@ -23,6 +23,7 @@ from holdfast.protocol.margin import params as margin
 from holdfast.protocol.oracle import params as oracle
 from holdfast.protocol.ranges import handlers as ranges
 from holdfast.protocol.ranges.params import LIMITS, RangeHistory, RangeLimits, RangeParams
+from holdfast.protocol.rebuild import refresh_columns
 from holdfast.protocol.settlement import params as settlement
 from holdfast.protocol.staking.state import VALIDATORS, Validator
 from holdfast.protocol.surface import params as surface
@@ -92,6 +93,7 @@ def build(draft: Draft, genesis_bytes: bytes) -> tuple[Record, ...]:
         for asset_id, amount in account.deposits:
             ledger.deposit(draft, opened.account_id, asset_id, amount)
             events.append(Deposited(opened.account_id, asset_id, amount))
+    refresh_columns(draft)
     return tuple(events)
 
 

@@ -21,7 +21,7 @@ from holdfast.protocol.liquidation.handlers import list_unhealthy
 from holdfast.protocol.liquidation.state import LIQUIDATIONS
 from holdfast.protocol.margin.handlers import get_risk
 from holdfast.protocol.margin.params import MARGIN_PARAMS
-from holdfast.protocol.margin.rules import compute_matrix, compute_need_atoms, get_row
+from holdfast.protocol.margin.rules import compute_matrix, compute_need_atoms, get_row, make_sources
 from holdfast.protocol.margin.state import CHARGES, RISK, RISK_MATRIX, AccountRisk
 from holdfast.protocol.oracle.state import FEEDS
 from holdfast.protocol.portfolio.handlers import get_holders
@@ -73,6 +73,34 @@ def cash_adds_up(draft: Draft, block: BlockContext) -> None:
 
 
 def longs_equal_shorts(draft: Draft, block: BlockContext) -> None:
+    """What a block adds to each instrument's lots is nothing; a clearing pot gains what its positions' costs lose.
+
+    Why by what changes: from a state that keeps the promise nothing else can break it. `POSITIONS_ADD_UP` looks at all.
+    """
+    positions, balances = draft[POSITIONS], draft[BALANCES]
+    lots: dict[int, int] = {}
+    costs: dict[int, int] = {}
+    for (account_id, instrument_id), position in positions.changes().items():  # det-ok: a sum
+        before = positions.get_base((account_id, instrument_id))
+        for one, sign in ((position, 1), (before, -1)):
+            if one is not None:
+                lots[instrument_id] = lots.get(instrument_id, 0) + sign * one.lots
+                costs[instrument_id] = costs.get(instrument_id, 0) + sign * one.cost_atoms
+    for instrument_id in sorted(lots):
+        ensure(lots[instrument_id] == 0, f"longs equal shorts of instrument {instrument_id}")
+    instruments = draft[INSTRUMENTS]
+    moved = sorted(account_id for account_id, _ in balances.changes() if account_id >= CLEARING_BASE)
+    pots = [account_id - CLEARING_BASE for account_id in moved]
+    for instrument_id in sorted(dict.fromkeys([*pots, *lots])):
+        listed = instruments.get(instrument_id) or instruments.get_base(instrument_id)
+        if listed is not None and listed.kind == Kind.FUTURE:
+            key = (CLEARING_BASE + instrument_id, USDC)
+            gained = (balances.get(key) or 0) - (balances.get_base(key) or 0)
+            is_owed = gained == -costs.get(instrument_id, 0)
+            ensure(is_owed, f"the clearing pot of {instrument_id} is what is owed")
+
+
+def positions_add_up(draft: Draft, block: BlockContext) -> None:
     """The lots of every instrument add up to nothing; a clearing pot holds what its positions' costs say."""
     lots: dict[int, int] = {}
     costs: dict[int, int] = {}
@@ -174,7 +202,7 @@ def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
     array = draft[RISK_ARRAY].get(0)
     if array is None:
         return
-    matrix = compute_matrix(draft, array, draft[CHARGES][0])
+    matrix = compute_matrix(draft, array, draft[CHARGES][0], make_sources(draft), {})
     for place in np.flatnonzero(matrix.equity_atoms < matrix.maintenance_atoms).tolist():
         account_id = int(matrix.account_ids[place])
         ensure(account_id in draft[LIQUIDATIONS], f"account {account_id} is unhealthy by fresh sums, and queued")
@@ -185,13 +213,14 @@ def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
         ensure(tally.need_atoms >= compute_need_atoms(draft, kept), f"the need of account {account_id} is bounded")
     # Whose sums have not been touched must stand as at the block's beginning; who is in one matrix alone, empty.
     first = draft[RISK_MATRIX][0]
-    same = [account_id for account_id in matrix.places if account_id in first.places and account_id not in changed]
-    before, after = [[table.places[one] for one in same] for table in (first, matrix)]
+    ids, first_ids = matrix.account_ids.tolist(), first.account_ids.tolist()
+    same = [account_id for account_id in ids if account_id in first.places and account_id not in changed]
+    before, after = [[table.places.at(one) for one in same] for table in (first, matrix)]
     for field in _SUMS_OF_MATRIX:
-        is_kept = np.array_equal(getattr(first, field)[before], getattr(matrix, field)[after])
+        is_kept = np.array_equal(getattr(first, field)[..., before], getattr(matrix, field)[..., after])
         ensure(is_kept, f"the {field} of accounts that nothing has touched are fresh")
     for table, other in ((first, matrix), (matrix, first)):
-        for account_id in table.places:
+        for account_id in ids if table is matrix else first_ids:
             if account_id not in other.places and account_id not in changed:
                 row = get_row(table, account_id)
                 ensure(row is not None and _is_same(row, None), f"account {account_id} holds nothing unnoticed")
@@ -239,18 +268,15 @@ def indices_equal_primary(draft: Draft, block: BlockContext) -> None:
 
 
 _SUMS_OF_MATRIX: Final = (
-    "stress",
-    "orders",
-    "quotes",
     "marks_atoms",
     "unrealised_atoms",
     "collateral_atoms",
     "short_lots",
     "gross_lots",
     "future_lots",
-    "quoted_lots",
     "open_lots",
     "maintenance_atoms",
+    "need_atoms",
 )
 
 
@@ -280,6 +306,7 @@ SUMS: Final[tuple[tuple[str, Invariant], ...]] = (
 )
 REBUILDS: Final[tuple[tuple[str, Invariant], ...]] = (
     ("CASH_ADDS_UP", cash_adds_up),
+    ("POSITIONS_ADD_UP", positions_add_up),
     ("ORDERS_ARE_COUNTED", orders_are_counted),
     ("MARGIN_CACHE_FRESH", margin_cache_fresh),
     ("INDICES_EQUAL_PRIMARY", indices_equal_primary),

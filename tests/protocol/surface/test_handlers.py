@@ -15,7 +15,7 @@ from holdfast.protocol.instruments import params as instrument_params
 from holdfast.protocol.instruments import rules as instrument_rules
 from holdfast.protocol.instruments.messages import InstrumentHalted, InstrumentResumed
 from holdfast.protocol.instruments.params import CONTRACT_SPECS, INSTRUMENT_PARAMS
-from holdfast.protocol.instruments.state import INSTRUMENTS, NAMES, NEXT_INSTRUMENT, SERIES, Kind
+from holdfast.protocol.instruments.state import INSTRUMENTS, LISTING, NAMES, NEXT_INSTRUMENT, SERIES, Kind
 from holdfast.protocol.ledger.state import BTC, ETH, USDC, USDT
 from holdfast.protocol.limits import ROW_ATOMS_MAX
 from holdfast.protocol.margin import params as margin_params
@@ -33,7 +33,7 @@ from holdfast.state.table import AnyTable
 
 TABLES: list[AnyTable] = [
     INSTRUMENTS, NEXT_INSTRUMENT, INSTRUMENT_PARAMS, CONTRACT_SPECS, NAMES, SERIES, FEEDS, ORACLE_PARAMS,
-    SURFACES, MARKS, RISK_ROWS, RISK_ARRAY, SURFACE_PARAMS,
+    SURFACES, MARKS, RISK_ROWS, RISK_ARRAY, SURFACE_PARAMS, LISTING,
 ]  # fmt: skip
 START = int(datetime(2025, 10, 10, 0, 1, tzinfo=UTC).timestamp()) * 1000
 PRICES = {USDC: 1.0, BTC: 121_700.0, ETH: 4_370.0, USDT: 0.9995}

@@ -56,7 +56,11 @@ def revalue(draft: Draft) -> None:
     for account_id in list(draft[RISK].keys()):
         draft[RISK].delete(account_id)
     if array is not None:
-        draft[RISK_MATRIX].put(0, rules.compute_matrix(draft, array, draft[CHARGES][0]))
+        before = draft[RISK_MATRIX].get(0)
+        kept = {} if before is None else before.places.sheets
+        draft[RISK_MATRIX].put(
+            0, rules.compute_matrix(draft, array, draft[CHARGES][0], rules.read_sources(draft), kept)
+        )
 
 
 def set_charge_scale(draft: Draft, underlying: int, scale_ppm: int) -> None:

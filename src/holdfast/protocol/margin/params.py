@@ -116,3 +116,5 @@ def _flat_index(scenarios: tuple[tuple[int, int, int], ...]) -> NDArray[np.int64
 
 JOINT_INDEX: Final = _flat_index(JOINT)
 OPPOSED_INDEX: Final = _flat_index(OPPOSED)
+JOINT_ROWS: Final = np.array(JOINT, dtype=np.int64)
+OPPOSED_ROWS: Final = np.array(OPPOSED, dtype=np.int64)

@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from holdfast.primitives.check import ensure
 from holdfast.primitives.units import PPM, div_floor
+from holdfast.protocol.instruments.params import E8_PER_ATOM
 from holdfast.protocol.ledger.state import USDT
 from holdfast.protocol.oracle import rules as oracle
 from holdfast.protocol.oracle.messages import Report
 from holdfast.protocol.oracle.params import OracleParams
 from holdfast.protocol.surface.params import SURFACE_PARAMS, USDT_SHOCKS_PPM, compute_collateral_shocks
-from holdfast.protocol.surface.state import SURFACES, Slice, Surface
+from holdfast.protocol.surface.state import SURFACES, Int64Array, Slice, Surface
 from holdfast.state.draft import Draft
 
 RHO_MAX_PPM: Final = PPM - 1
@@ -65,6 +68,16 @@ def interpolate_theta_e12(expiries_ms: Sequence[int], thetas_e12: Sequence[int],
             return near_e12 + div_floor((far_e12 - near_e12) * (expiry_ms - near_ms), far_ms - near_ms)
     last_ms, last_e12 = live[-1]
     return min(div_floor(last_e12 * (expiry_ms - now_ms), last_ms - now_ms), THETA_MAX_E12)
+
+
+def values_per_lot_atoms(prices_e8: Int64Array, lots_e8: Int64Array) -> Int64Array:
+    """Return what one lot of each instrument is worth at its price per coin. Rounds: as `value_per_lot_atoms`."""
+    # The product may pass int64, so the price is taken apart: p = a * unit + b with 0 <= b < unit.
+    unit = E8_PER_ATOM
+    whole = np.floor_divide(prices_e8, unit)
+    part = (prices_e8 - whole * unit) * lots_e8
+    values: Int64Array = whole * lots_e8 + np.floor_divide(2 * part + unit, 2 * unit)
+    return values
 
 
 class Candidate(NamedTuple):
