@@ -14,14 +14,16 @@ import numpy as np
 from holdfast.primitives import pricing
 from holdfast.primitives.pricing import Grid, Options, Slices
 from holdfast.primitives.units import DAY_MS, E8, PPM, YEAR_MS, div_ceil, div_nearest, value_per_lot_atoms
-from holdfast.protocol.instruments.params import DEFAULT_SPECS
+from holdfast.protocol.instruments.params import CONTRACT_SPECS, DEFAULT_SPECS
 from holdfast.protocol.limits import SCENARIOS
 from holdfast.protocol.margin import rules
 from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSE_INDEX, UNIVERSES, MarginParams
-from holdfast.protocol.margin.state import CHARGES, PROTECTIONS, Int64Array
+from holdfast.protocol.margin.state import CHARGES, Int64Array
+from holdfast.protocol.oracle.state import FEEDS, Feed, Status
 from holdfast.protocol.ranges.params import RANGE_MAX_PPM, RANGE_MIN_PPM
+from holdfast.protocol.schema import TABLES
+from holdfast.protocol.surface.handlers import build_array
 from holdfast.protocol.surface.params import make_grid
-from holdfast.protocol.surface.state import RiskArray
 from holdfast.risk.range_models import ASSETS
 from holdfast.state.draft import Draft
 from holdfast.state.store import State
@@ -103,25 +105,13 @@ def _price(underlying: str, ranges_ppm: Sequence[int]) -> tuple[Int64Array, int]
 
 @cache
 def _make_draft(underlying: str) -> Draft:
-    """Return a state with nothing but the exchange's default margin parameters, and this price's charges."""
-    asset = ASSETS[underlying]
-    draft = State([MARGIN_PARAMS, CHARGES, PROTECTIONS]).draft()
+    """Return a state with the exchange's default parameters, one certain price, and that price's charges."""
+    asset, price_e8 = ASSETS[underlying], _PRICE_E8[underlying]
+    draft = State(TABLES).draft()
     draft[MARGIN_PARAMS].put(0, MarginParams())
-    nothing = np.zeros(0, dtype=np.int64)
-    price_e8 = _PRICE_E8[underlying]
-    array = RiskArray(
-        lines={},
-        instrument_ids=nothing,
-        values_atoms=nothing,
-        rows=np.zeros((0, SCENARIOS), dtype=np.int64),
-        underlyings=nothing,
-        is_future=nothing,
-        strike_groups=nothing,
-        lot_value_atoms={asset: value_per_lot_atoms(price_e8, DEFAULT_SPECS[asset].lot_e8)},
-        prices_e8={asset: price_e8},
-        confidences_e8={asset: 0},
-    )
-    draft[CHARGES].put(0, rules.compute_charges(MarginParams(), array, {}, {}))
+    draft[CONTRACT_SPECS].put(asset, DEFAULT_SPECS[asset])
+    draft[FEEDS].put(asset, Feed(price_e8, 0, Status.LIVE, 1, 0, 0, 0, 0, 0, None, is_flagged=False))
+    draft[CHARGES].put(0, rules.compute_charges(MarginParams(), build_array(draft), {}, {}))
     return draft
 
 
