@@ -6,6 +6,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from holdfast.cli import risk_fit
 from holdfast.cli.options import Json
 from holdfast.cli.show import one_line, print_facts, print_json, print_table, stop
 from holdfast.risk import MODELS, Cases, InputError, MarginResult, Portfolio, compare_models, compute_margin, load_cases
@@ -48,6 +49,7 @@ risk = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+risk.command("fit", help=risk_fit.HELP)(risk_fit.fit)
 
 
 @risk.callback()

@@ -30,6 +30,7 @@ from holdfast.risk.smile import (
     Shape,
     compute_density,
     compute_form,
+    compute_gaps,
     compute_variance,
     from_integers,
     make_grid,
@@ -40,6 +41,10 @@ Floats = npt.NDArray[np.float64]
 
 QUOTES_MIN: Final = 5  # a smile has five numbers
 YEAR_S: Final = 365 * 86_400.0
+# How closely arbitrage is looked for, and what rounding may leave of smiles that touch, over the variance there.
+GRID_REACH: Final = 9.0
+GRID_POINTS: Final = 4_001
+TOUCH: Final = 1e-7
 
 _SPREAD_FLOOR: Final = 0.005
 _SPREAD_USUAL: Final = 0.015
@@ -58,7 +63,7 @@ _REACH: Final = 4.77  # ln(2 x 58.7): as far out as the chain's test looks
 _SHAPE_MIN: Final = 0.022
 _DENSITY_MARGIN: Final = 0.004
 _DENSITY_WEIGHT: Final = 300.0
-_CALENDAR_MARGIN: Final = 2e-4
+_CALENDAR_MARGIN: Final = 5e-4
 _CALENDAR_WEIGHT: Final = 0.3
 _CALENDAR_GROWTH: Final = 3.0
 
@@ -104,7 +109,7 @@ def fit_chain(chain: Chain) -> Fit:
         raise InputError(chain.underlying, "", fault)
     shapes = [_fit_alone(one) for one in points]
     stages = 0
-    while stages < _STAGES_MAX and not is_arbitrage_free([to_integers(shape) for shape in shapes]):
+    while stages < _STAGES_MAX and not _is_clean([to_integers(shape) for shape in shapes]):
         shapes = _fit_together(points, shapes, _CALENDAR_WEIGHT * _CALENDAR_GROWTH**stages)
         stages += 1
     smiles, moved = _repair(points, [to_integers(shape) for shape in shapes])
@@ -238,6 +243,14 @@ def _crossings(near: Shape, far: Shape, years: float) -> Floats:
     short = np.minimum(_POINT * np.concatenate([_CALENDAR_WEIGHT * gap, scale * np.array(wings)]), 0)
     crossings: Floats = np.sqrt(2 * (np.sqrt(1 + short**2) - 1))
     return crossings
+
+
+def _is_clean(smiles: Sequence[Smile]) -> bool:
+    """Tell whether smiles pass the chain's test, and cross nowhere between its points either."""
+    return is_arbitrage_free(smiles) and all(
+        float(compute_gaps(from_integers(near), from_integers(far), GRID_REACH, GRID_POINTS).min()) >= -TOUCH
+        for near, far in pairwise(smiles)
+    )
 
 
 def _repair(points: Sequence[Points], smiles: Sequence[Smile]) -> tuple[tuple[Smile, ...], int]:

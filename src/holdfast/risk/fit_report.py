@@ -17,18 +17,14 @@ from holdfast.primitives.smiles import Smile, is_arbitrage_free
 from holdfast.primitives.units import E8, MINUTE_MS, PPM
 from holdfast.protocol.ledger.state import ASSET_NAMES
 from holdfast.protocol.oracle.messages import Report, SliceReport, SurfaceReport, encode_report
-from holdfast.risk.fit import Fit, Points
-from holdfast.risk.smile import Shape, compute_density, compute_form, compute_variance, from_integers, make_grid
+from holdfast.risk.fit import GRID_POINTS, GRID_REACH, TOUCH, Fit, Points
+from holdfast.risk.smile import compute_density, compute_form, compute_gaps, from_integers, make_grid
 
 Floats = npt.NDArray[np.float64]
 
 CORE_DELTA: Final = 0.1
 CORE_LIMIT: Final = 0.5
 WINGS_LIMIT: Final = 1.5
-_GRID_REACH: Final = 9.0
-_GRID_POINTS: Final = 4_001
-# What rounding to integers and double precision may leave of a smile that touches its neighbour.
-_TOUCH: Final = 2e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class Arbitrage:
 
     density_least: float  # of the sign function g; below nothing is a butterfly
     butterflies: int  # points of the grid
-    calendar_least: float | None  # gap to the expiry before, over the variance at the money
+    calendar_least: float | None  # gap to the expiry before, over the variance there
     crossings: int  # points of the grid
 
 
@@ -173,19 +169,12 @@ def _compute_errors(points: Sequence[Points], errors: Sequence[Floats]) -> Error
 
 def _look_for_arbitrage(smiles: Sequence[Smile], place: int) -> Arbitrage:
     shape = from_integers(smiles[place])
-    grid = make_grid(shape, _GRID_REACH, _GRID_POINTS)
+    grid = make_grid(shape, GRID_REACH, GRID_POINTS)
     density = np.where(compute_form(shape, grid)[0] > 0, compute_density(shape, grid), -np.inf)
-    gaps = _compute_gaps(from_integers(smiles[place - 1]), shape) if place else None
+    gaps = compute_gaps(from_integers(smiles[place - 1]), shape, GRID_REACH, GRID_POINTS) if place else None
     return Arbitrage(
         density_least=float(density.min()),
         butterflies=int(np.sum(density < 0)),
         calendar_least=None if gaps is None else float(gaps.min()),
-        crossings=0 if gaps is None else int(np.sum(gaps < -_TOUCH)),
+        crossings=0 if gaps is None else int(np.sum(gaps < -TOUCH)),
     )
-
-
-def _compute_gaps(near: Shape, far: Shape) -> Floats:
-    """Return by how much the far smile lies above the near one, over the far one's variance at the money."""
-    places = np.concatenate([make_grid(shape, _GRID_REACH, _GRID_POINTS) / shape.phi for shape in (near, far)])
-    gaps: Floats = (compute_variance(far, places) - compute_variance(near, places)) / far.theta
-    return gaps

@@ -75,6 +75,14 @@ def compute_density(shape: Shape, z: Floats, headroom: float = 1.0) -> Floats:
     return density
 
 
+def compute_gaps(near: Shape, far: Shape, reach: float, points: int) -> Floats:
+    """Return by how much the far smile's total variance lies above the near one's, over itself, on both their grids."""
+    places = np.concatenate([make_grid(shape, reach, points) / shape.phi for shape in (near, far)])
+    above = compute_variance(far, places)
+    gaps: Floats = (above - compute_variance(near, places)) / above
+    return gaps
+
+
 def make_grid(shape: Shape, reach: float, points: int) -> Floats:
     """Return places z, dense where the smile bends; `reach` is in steps of e away from its scale."""
     places: Floats = shape.scale * np.sinh(np.linspace(-reach, reach, points)) - shape.vertex
