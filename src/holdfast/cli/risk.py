@@ -6,7 +6,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from holdfast.cli import risk_backtest
+from holdfast.cli import risk_backtest, risk_fit
 from holdfast.cli.options import Json
 from holdfast.cli.show import one_line, print_facts, print_json, print_table, stop
 from holdfast.risk import MODELS, Cases, InputError, MarginResult, Portfolio, compare_models, compute_margin, load_cases
@@ -50,6 +50,7 @@ risk = typer.Typer(
     rich_markup_mode=None,
 )
 risk.command("backtest", help=risk_backtest.HELP)(risk_backtest.backtest)
+risk.command("fit", help=risk_fit.HELP)(risk_fit.fit)
 
 
 @risk.callback()
