@@ -73,12 +73,13 @@ def fit_smile(moneyness: Sequence[float], vols: Sequence[float], seconds: float)
 
     With two strikes the curvature is `ETA_UNKNOWN`, with one the skew is none besides.
     """
-    places, wanted = np.array(moneyness), np.array(vols)
+    places: FloatArray = np.array(moneyness, dtype=np.float64)
+    wanted: FloatArray = np.array(vols, dtype=np.float64)
     free = min(_PARAMETERS, len(set(moneyness)))
     level = float(np.mean(wanted)) ** 2 * seconds / YEAR_S / compute_average_share(seconds)
 
     def residuals(x: FloatArray) -> FloatArray:
-        return compute_vols(_decode(level, x), places, seconds) - wanted
+        return np.subtract(compute_vols(_decode(level, x), places, seconds), wanted, dtype=np.float64)
 
     starts = (-0.5, 0.0, 0.5) if free > 1 else (0.0,)
     ends = [_minimise(residuals, np.array([0.0, math.atanh(rho / _RHO_MAX), 0.0])[:free]) for rho in starts]

@@ -5,8 +5,17 @@ from typing import Final
 
 from holdfast.primitives.units import PPM, div_ceil, div_floor
 from holdfast.protocol.ledger.state import ASSET_NAMES
+from holdfast.protocol.limits import SCENARIOS
 from holdfast.protocol.margin import rules
-from holdfast.protocol.margin.params import JOINT, MARGIN_PARAMS, OPPOSED, ROW_FLAT, UNIVERSES, MarginParams
+from holdfast.protocol.margin.params import (
+    JOINT,
+    MARGIN_PARAMS,
+    OPPOSED,
+    ROW_FLAT,
+    ROW_TAIL_FIRST,
+    UNIVERSES,
+    MarginParams,
+)
 from holdfast.protocol.margin.state import CHARGES, Int64Array
 from holdfast.protocol.surface.params import SURFACE_PARAMS, USDT_SHOCKS_PPM
 from holdfast.risk.holdfast.account import ACCOUNT_ID, Account, open_account
@@ -64,6 +73,17 @@ def tell(account: Account) -> MarginResult:
             "surfaces": _tell_surfaces(account),
         },
     )
+
+
+def list_tails(account: Account) -> dict[str, float]:
+    """Return the tails and the skew of every universe with something at stake, in USD, as margin counts them."""
+    names = name_rows(account)
+    return {
+        names[place][row]: to_usd(int(account.risk.stress[place, row]))
+        for place, _ in _list_held(account)
+        for row in range(ROW_TAIL_FIRST, SCENARIOS)
+        if names[place][row] != FLAT
+    }
 
 
 def name_rows(account: Account) -> list[list[str]]:
