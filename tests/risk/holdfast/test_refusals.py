@@ -119,7 +119,7 @@ CASES: list[tuple[str, Change]] = [
         ),
     ),
     (
-        r"^parameters.holdfast: short_im: is no parameter; known are loss_im_ppm",
+        r"^parameters.holdfast: short_im: is no field of this row; known are basis_im_ppm",
         lambda c: c.update(parameters={"holdfast": {"short_im": 1}}),
     ),
     (
@@ -129,6 +129,10 @@ CASES: list[tuple[str, Change]] = [
     (
         r"^parameters.holdfast: outside of the hard bounds: loss factors stay in bounds",
         lambda c: c.update(parameters={"holdfast": {"loss_im_ppm": 4_000_000}}),
+    ),
+    (
+        r"^parameters.holdfast.range_ppm: BTC: 160001 is not a multiple of 4",
+        lambda c: c.update(parameters={"holdfast": {"range_ppm": {"BTC": 160_001}}}),
     ),
     (
         r"^parameters.holdfast.range_ppm: SOL: is no field",

@@ -16,12 +16,13 @@ from holdfast.protocol.instruments.params import UNDERLYINGS as LISTED
 from holdfast.protocol.instruments.state import INSTRUMENTS, Instrument, Kind
 from holdfast.protocol.ledger.state import ASSET_NAMES, USDC, USDT
 from holdfast.protocol.limits import INSTRUMENTS_MAX, ROW_ATOMS_MAX
-from holdfast.protocol.margin.params import MarginParams
+from holdfast.protocol.margin import handlers as margin
+from holdfast.protocol.margin.params import MARGIN_PARAMS, MarginParams, check
 from holdfast.protocol.oracle.state import FEEDS, Feed, Status
 from holdfast.protocol.schema import TABLES
 from holdfast.protocol.staking.state import Validator
 from holdfast.protocol.surface import handlers as surface
-from holdfast.protocol.surface.params import SURFACE_PARAMS, check, make_grid
+from holdfast.protocol.surface.params import MOVES, SURFACE_PARAMS
 from holdfast.protocol.surface.state import MARKS, RISK_ROWS, Mark
 from holdfast.risk.holdfast import amounts
 from holdfast.risk.holdfast.surfaces import Key, Slice, choose_slices
@@ -32,7 +33,11 @@ from holdfast.state.store import State
 
 MODEL: Final = "holdfast"
 NOW_MS: Final = 1_700_000_000_000
-_RANGES: Final = "range_ppm"
+# Parameters by coin, beside those of margin.
+RANGES: Final = "range_ppm"
+SCALES: Final = "charge_scale_ppm"
+_PARAMETER_MAX: Final = 2**53
+_STEPS: Final = MOVES // 2
 _KEY: Final = bytes(32)
 
 
@@ -111,42 +116,41 @@ def get_grid(draft: Draft) -> Grid:
 
 
 def _start(parameters: Row | None) -> Draft:
-    """Return a draft of a chain's first state, with what was given in place of the defaults."""
+    """Return a draft of a chain's first state, with what was given in place of its parameters."""
     state = State(TABLES)
     draft = state.draft()
-    given = {} if parameters is None else dict(parameters.values)
-    ranges = given.pop(_RANGES, None)
-    margin = (
-        MarginParams(**{name: _read_parameter(parameters, name) for name in given}) if parameters else MarginParams()
-    )
-    genesis = Genesis("risk", NOW_MS, (Validator(_KEY, 1),), _KEY, margin_params=margin)
-    try:
-        build(draft, codec.encode(genesis))
-        if parameters is not None and ranges is not None:
-            _put_ranges(draft, parameters.row(_RANGES))
-    except BrokenInvariantError as error:
-        raise InputError(f"parameters.{MODEL}", "", f"outside of the hard bounds: {error} does not hold") from None
+    build(draft, codec.encode(Genesis("risk", NOW_MS, (Validator(_KEY, 1),), _KEY)))
+    if parameters is not None:
+        try:
+            _put_parameters(draft, parameters)
+        except BrokenInvariantError as error:
+            raise InputError(parameters.label, "", f"outside of the hard bounds: {error} does not hold") from None
     return draft
 
 
-def _read_parameter(parameters: Row | None, name: str) -> int:
-    known = [field.name for field in msgspec.structs.fields(MarginParams)]
-    if parameters is None or name not in known:
-        raise InputError(f"parameters.{MODEL}", name, f"is no parameter; known are {', '.join((*known, _RANGES))}")
-    number = parameters.number(name, least=0, most=2**53)
+def _put_parameters(draft: Draft, parameters: Row) -> None:
+    names = [field.name for field in msgspec.structs.fields(MarginParams)]
+    parameters.refuse_others(frozenset((*names, RANGES, SCALES)))
+    given = {name: _whole(parameters, name) for name in names if parameters.has(name)}
+    params = msgspec.structs.replace(draft[MARGIN_PARAMS][0], **given)
+    check(params)
+    draft[MARGIN_PARAMS].put(0, params)
+    by_coin = frozenset(amounts.UNDERLYINGS)
+    for field, put in ((RANGES, surface.set_range), (SCALES, margin.set_charge_scale)):
+        row = parameters.row(field) if parameters.has(field) else Row(field, {})
+        row.refuse_others(by_coin)
+        for name in row.values:
+            number = _whole(row, name)
+            if field == RANGES and number % _STEPS:
+                raise row.refuse(name, f"{number} is not a multiple of {_STEPS}, so that a step of the grid is not whole")
+            put(draft, amounts.UNDERLYINGS[name], number)
+
+
+def _whole(row: Row, name: str) -> int:
+    number = row.number(name, least=0, most=_PARAMETER_MAX)
     if number != round(number):
-        raise parameters.refuse(name, f"{number:g} is not a whole number")
+        raise row.refuse(name, f"{number:g} is not a whole number")
     return round(number)
-
-
-def _put_ranges(draft: Draft, ranges: Row) -> None:
-    ranges.refuse_others(frozenset(amounts.UNDERLYINGS))
-    for name in ranges.values:
-        # A quarter of a range is a step of the grid, which has to be whole.
-        range_ppm = 4 * round(ranges.number(name, least=4, most=900_000) / 4)
-        grid = make_grid(range_ppm)
-        check(grid)
-        draft[SURFACE_PARAMS].put(amounts.UNDERLYINGS[name], grid)
 
 
 def _put_feeds(draft: Draft, portfolio: Portfolio) -> None:
