@@ -14,7 +14,7 @@ from holdfast.risk import MODELS, InputError, MarginResult, compare_models, pars
 from holdfast.risk.document_positions import read_document
 from holdfast.risk.documents import FIELDS, split_csv
 from holdfast.risk.grids import scenario_grid
-from tests.support.margin_cases import EXAMPLES, Tree, account_document, document
+from tests.support.margin_cases import EXAMPLES, Tree, account_document, changed, document, standard_case
 
 NAMES = sorted({name for fields in FIELDS.values() for name in fields} | set(FIELDS))
 JUNK = st.one_of(
@@ -42,9 +42,14 @@ def places_of(tree: object) -> list[tuple[Any, Any]]:
     return found
 
 
+def bare_published_case() -> Tree:
+    """Return a published case without a perpetual, which the exchange margins too."""
+    return changed(standard_case(), lambda case: case["Scenario"].update(Perps_ETH=0))
+
+
 @st.composite
 def junk_documents(draw: st.DrawFn) -> Tree:
-    tree: Tree = draw(st.sampled_from([account_document, document]))()
+    tree: Tree = draw(st.sampled_from([account_document, document, bare_published_case]))()
     for _ in range(draw(st.integers(1, 4))):
         places = places_of(tree)
         if not places:

@@ -24,6 +24,7 @@ from holdfast.protocol.staking.state import Validator
 from holdfast.protocol.surface import handlers as surface
 from holdfast.protocol.surface.params import MOVES, SURFACE_PARAMS
 from holdfast.protocol.surface.state import MARKS, RISK_ROWS, Mark
+from holdfast.risk.black import YEAR_S
 from holdfast.risk.holdfast import amounts
 from holdfast.risk.holdfast.surfaces import Key, Slice, choose_slices
 from holdfast.risk.portfolio import SETTLEMENT_S, Collateral, Portfolio
@@ -38,6 +39,7 @@ RANGES: Final = "range_ppm"
 SCALES: Final = "charge_scale_ppm"
 _PARAMETER_MAX: Final = 2**53
 _STEPS: Final = MOVES // 2
+_SECONDS_MAX: Final = 10 * YEAR_S
 _KEY: Final = bytes(32)
 
 
@@ -71,6 +73,9 @@ def open_market(portfolio: Portfolio, contracts: Mapping[Contract, str]) -> Mark
         raise InputError("positions", "", f"{len(contracts)} instruments; the exchange lists at most {INSTRUMENTS_MAX}")
     for contract, row in contracts.items():
         amounts.get_underlying(contract.underlying, row)
+        if not 0 < contract.seconds <= _SECONDS_MAX:
+            problem = "has expired" if contract.seconds <= 0 else "is more than ten years away, which is absurd"
+            raise InputError(row, "expiry", f"an expiry in {contract.seconds:g} seconds {problem}")
     draft = _start(portfolio.parameters.get(MODEL))
     _put_feeds(draft, portfolio)
     optional = [contract.key for contract in contracts if contract.strike]
@@ -142,7 +147,7 @@ def _put_parameters(draft: Draft, parameters: Row) -> None:
         for name in row.values:
             number = _whole(row, name)
             if field == RANGES and number % _STEPS:
-                raise row.refuse(name, f"{number} is not a multiple of {_STEPS}, so that a step of the grid is not whole")
+                raise row.refuse(name, f"{number} is not a multiple of {_STEPS}, which makes whole steps of the grid")
             put(draft, amounts.UNDERLYINGS[name], number)
 
 
@@ -211,12 +216,13 @@ def _make_slice(portfolio: Portfolio, key: Key, part: Slice | None) -> tuple[int
     theta, rho, eta = (part.theta_e12, part.rho_ppm, part.eta_ppm) if part else (0, 0, 1)
     open_share = min(1.0, expiry.seconds / SETTLEMENT_S)
     forward_e8 = amounts.to_price_e8(expiry.forward_variable / open_share, expiry.row, "forward")
+    fixed_e8 = amounts.to_price_e8(expiry.forward_fixed, expiry.row, "forward") if expiry.forward_fixed else 0
     return (
         forward_e8,
         theta,
         rho,
         eta,
-        round(expiry.forward_fixed * E8),
+        fixed_e8,
         max(1, round(open_share * amounts.PPM)),
         _count_ms(expiry.seconds),
         LISTED.index(amounts.UNDERLYINGS[key[0]]),

@@ -12,7 +12,7 @@ from holdfast.protocol.surface import rules
 from holdfast.risk.holdfast.amounts import E12
 from holdfast.risk.portfolio import Expiry, Portfolio
 from holdfast.risk.rows import InputError
-from holdfast.risk.smile import FittedSmile, fit_smile
+from holdfast.risk.ssvi import FittedSmile, fit_smile
 
 Key = tuple[str, float]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from holdfast.risk import InputError, compute_margin
 from holdfast.risk.pricing import price_options
-from holdfast.risk.smile import Smile, compute_vols, fit_smile
+from holdfast.risk.ssvi import Smile, compute_vols, fit_smile
 from tests.support.margin_cases import account_document, changed, read
 
 MONTH_S = 30 * 86_400.0
