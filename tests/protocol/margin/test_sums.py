@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
+from holdfast import _kernels
 from holdfast.protocol.limits import ACCOUNT_LOTS_MAX, ROW_ATOMS_MAX
 from holdfast.protocol.margin.rules.sheets import make_loose_sheet
-from holdfast.protocol.margin.rules.sums import Extras, Lines, Sums, sum_accounts, sum_accounts_numpy
+from holdfast.protocol.margin.rules.sums import (
+    Extras,
+    Lines,
+    Sums,
+    sum_accounts_native,
+    sum_accounts_numpy,
+)
 from holdfast.protocol.margin.state import Sheet
 from holdfast.protocol.surface.state import RiskArray
 from holdfast.state.columns import empty_columns
@@ -63,7 +70,9 @@ def test_native__random_sheets__are_what_numpy_sums(seed: int, largest: int, lot
     sheet, lines = make_sheet(rng, accounts, lots_max), make_lines(rng, largest)
     extras = make_extras(rng, accounts, largest)
     for weight in (0, 333_333, 1_000_000):
-        assert_same(sum_accounts(sheet, lines, extras, weight), sum_accounts_numpy(sheet, lines, extras, weight))
+        expected = sum_accounts_numpy(sheet, lines, extras, weight)
+        for path in _kernels.list_paths():
+            assert_same(sum_accounts_native(sheet, lines, extras, weight, path), expected)
 
 
 def test_native__nobody_and_nothing_held__is_nothing() -> None:
@@ -74,6 +83,7 @@ def test_native__nobody_and_nothing_held__is_nothing() -> None:
         sheet = make_loose_sheet(array, np.arange(accounts), [0] * accounts)
         none = np.full(accounts, -1)
         extras = Extras(none, np.zeros((0, 3, 32), dtype=np.int64), none, np.zeros((0, 3, 32), dtype=np.int64))
-        sums = sum_accounts(sheet, lines, extras, 500_000)
-        assert_same(sums, sum_accounts_numpy(sheet, lines, extras, 500_000))
+        sums = sum_accounts_numpy(sheet, lines, extras, 500_000)
+        for path in _kernels.list_paths():
+            assert_same(sum_accounts_native(sheet, lines, extras, 500_000, path), sums)
         assert not any(column.any() for column in sums)

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from holdfast import _kernels
+from holdfast.primitives.pricing import native_path
 from holdfast.primitives.units import PPM
 from holdfast.protocol.limits import SCENARIOS
 from holdfast.protocol.margin.params import JOINT_INDEX, JOINT_ROWS, OPPOSED_INDEX, OPPOSED_ROWS, UNIVERSES
@@ -50,6 +51,14 @@ class Sums(NamedTuple):
 
 def sum_accounts(sheet: Sheet, lines: Lines, extras: Extras, cross_weight_ppm: int) -> Sums:
     """Return the sums of every account of a sheet, by the kernel that was chosen."""
+    path = native_path()
+    if path is None:
+        return sum_accounts_numpy(sheet, lines, extras, cross_weight_ppm)
+    return sum_accounts_native(sheet, lines, extras, cross_weight_ppm, path)
+
+
+def sum_accounts_native(sheet: Sheet, lines: Lines, extras: Extras, cross_weight_ppm: int, path: str) -> Sums:
+    """Return what `sum_accounts` returns, by the native kernel on one instruction set."""
     out: Int64Array = np.empty((_FIGURES, len(sheet.account_ids)), dtype=np.int64)
     _kernels.margin_accounts(
         sheet.starts,
@@ -61,6 +70,7 @@ def sum_accounts(sheet: Sheet, lines: Lines, extras: Extras, cross_weight_ppm: i
         cross_weight_ppm,
         *extras,
         out,
+        path=path,
     )
     return Sums(out[0], out[1:4], out[4:7], out[7:10], out[10], out[11])
 
