@@ -8,10 +8,14 @@ import pytest
 from tests.support.margin_cases import account_document
 
 REPOSITORY = Path(__file__).parents[2]
-BLOCKS = re.findall(r"^```python\n(.*?)^```", (REPOSITORY / "docs" / "risk.md").read_text(encoding="utf-8"), re.M | re.S)
+BLOCKS = re.findall(
+    r"^```python\n(.*?)^```", (REPOSITORY / "docs" / "risk.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
 
 
-def test_examples__of_arrays_and_margins__run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples__of_arrays_and_margins__run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(REPOSITORY)
     exec(compile(BLOCKS[0], "docs/risk.md", "exec"), {})  # noqa: S102 -- our own page
     lines = capsys.readouterr().out.splitlines()
