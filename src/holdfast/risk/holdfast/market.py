@@ -1,6 +1,7 @@
 """The exchange's market rows for a portfolio: parameters, feeds, instruments, marks, risk rows and the risk array."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -120,11 +121,19 @@ def get_grid(draft: Draft) -> Grid:
     )
 
 
-def _start(parameters: Row | None) -> Draft:
-    """Return a draft of a chain's first state, with what was given in place of its parameters."""
+@cache
+def _make_first_state() -> State:
+    """Return a chain's first state, which no draft changes."""
     state = State(TABLES)
     draft = state.draft()
     build(draft, codec.encode(Genesis("risk", NOW_MS, (Validator(_KEY, 1),), _KEY)))
+    state.commit(state.seal(draft))
+    return state
+
+
+def _start(parameters: Row | None) -> Draft:
+    """Return a draft of a chain's first state, with what was given in place of its parameters."""
+    draft = _make_first_state().draft()
     if parameters is not None:
         try:
             _put_parameters(draft, parameters)
