@@ -23,9 +23,20 @@ fn run(py: Python<'_>, path: &str, job: impl Job + Send) -> PyResult<()> {
 }
 
 fn slices<'a>(claims: &mut Claims, columns: &'a Columns<i64>) -> PyResult<Slices<'a>> {
-    let [forward_e8, theta_e12, rho_ppm, eta_ppm, fixed_e8, variable_ppm, remaining_ms, grid_index] =
+    let [forward_e8, theta_e12, rho_ppm, eta_ppm, fixed_e8, variable_ppm, remaining_ms, grid_index, shift_ppm, width_ppm] =
         claims.read_columns(columns)?;
-    Ok(Slices { forward_e8, theta_e12, rho_ppm, eta_ppm, fixed_e8, variable_ppm, remaining_ms, grid_index })
+    Ok(Slices {
+        forward_e8,
+        theta_e12,
+        rho_ppm,
+        eta_ppm,
+        fixed_e8,
+        variable_ppm,
+        remaining_ms,
+        grid_index,
+        shift_ppm,
+        width_ppm,
+    })
 }
 
 fn options<'a>(claims: &mut Claims, columns: &'a Columns<i64>) -> PyResult<Options<'a>> {

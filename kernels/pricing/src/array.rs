@@ -49,8 +49,9 @@ impl Job for MarksJob<'_> {
                 let slice = to_index(options.slice_index[start + i]);
                 let shifted = surface.log_moneyness(slice, options.strike_e8[start + i]) - surface.log_shift[slice];
                 let (phi, rho) = (surface.phi[slice], surface.rho[slice]);
-                let (rho_rest, half_variance) = (surface.rho_rest[slice], surface.half_variance[slice]);
-                variance[i] = total_variance(shifted, phi, rho, rho_rest, half_variance);
+                let (level, vertex, width) = (surface.level[slice], surface.vertex[slice], surface.width[slice]);
+                let half_variance = surface.half_variance[slice];
+                variance[i] = total_variance(shifted, phi, rho, level, vertex, width, half_variance);
                 moneyness[i] = shifted.abs();
             }
             deviations(&variance, &mut deviation);
@@ -137,14 +138,15 @@ impl RowsJob<'_> {
             let at = slice * surface.scenarios + part.start;
             // Slices of one length, which the compiler sees, so that it need check no index.
             let (log_shift, phi) = (&surface.log_shift[at..][..width], &surface.phi[at..][..width]);
-            let (rho, rho_rest) = (&surface.rho[at..][..width], &surface.rho_rest[at..][..width]);
+            let (rho, level) = (&surface.rho[at..][..width], &surface.level[at..][..width]);
+            let (vertex, round) = (&surface.vertex[at..][..width], &surface.width[at..][..width]);
             let half_variance = &surface.half_variance[at..][..width];
             let variance = &mut entries.variance[place * width..][..width];
             let moneyness = &mut entries.moneyness[place * width..][..width];
             entries.forward[place * width..][..width].copy_from_slice(&surface.forward[at..][..width]);
             for i in 0..width {
                 let shifted = unshocked - log_shift[i];
-                variance[i] = total_variance(shifted, phi[i], rho[i], rho_rest[i], half_variance[i]);
+                variance[i] = total_variance(shifted, phi[i], rho[i], level[i], vertex[i], round[i], half_variance[i]);
                 moneyness[i] = shifted.abs();
             }
         }

@@ -60,6 +60,8 @@ fn hash_integers(path: Path, digest: &mut Sha256) {
     let fixed_e8 = [vec![0; early], draws.column(LATE, 1_000_000_000_000, 5_000_000_000_000)].concat();
     let variable_ppm = [vec![1_000_000; early], draws.column(LATE, 1, 900_000)].concat();
     let grid_index = draws.column(SLICES, 0, 1);
+    let shift_ppm = draws.column(SLICES, -2_000_000, 2_000_000);
+    let width_ppm = draws.column(SLICES, 200_000, 40_000_000);
     let slice_index = draws.column(INSTRUMENTS, 0, 31);
     let strike_e8 = draws.column(INSTRUMENTS, 5_000_000_000_000, 20_000_000_000_000);
     let is_call = draws.column(INSTRUMENTS, 0, 1);
@@ -78,6 +80,8 @@ fn hash_integers(path: Path, digest: &mut Sha256) {
         variable_ppm: &variable_ppm,
         remaining_ms: &remaining_ms,
         grid_index: &grid_index,
+        shift_ppm: &shift_ppm,
+        width_ppm: &width_ppm,
     };
     let options = Options { slice_index: &slice_index, strike_e8: &strike_e8, is_call: &is_call, lot_e8: &lot_e8 };
     let grid = Grid {

@@ -1,4 +1,4 @@
-//! Consensus pricing: Black-76 on an SSVI surface, and as a library over doubles.
+//! Consensus pricing: Black-76 on SVI smiles, and as a library over doubles.
 //!
 //! Every result is a fixed sequence of IEEE-754 operations + - * / sqrt, comparisons, minimum, maximum, copysign and
 //! integer bit moves. rustc never contracts or reorders them, so every machine and instruction set computes the same

@@ -2,7 +2,7 @@
 
 import typer
 
-from holdfast.cli import risk_compare, risk_margin, risk_scenarios, risk_whatif
+from holdfast.cli import risk_backtest, risk_compare, risk_margin, risk_scenarios, risk_whatif
 
 risk = typer.Typer(
     name="risk",
@@ -14,6 +14,7 @@ risk.command("margin", help=risk_margin.HELP)(risk_margin.margin)
 risk.command("scenarios", help=risk_scenarios.HELP)(risk_scenarios.scenarios)
 risk.command("whatif", help=risk_whatif.HELP)(risk_whatif.whatif)
 risk.command("compare", help=risk_compare.HELP)(risk_compare.compare)
+risk.command("backtest", help=risk_backtest.HELP)(risk_backtest.backtest)
 
 
 @risk.callback()

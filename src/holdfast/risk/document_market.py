@@ -16,6 +16,8 @@ VOL_MAX: Final = 100.0
 _RATE_MAX: Final = 10.0
 _VARIANCE_MAX: Final = 100.0
 _ETA_MAX: Final = 2.0
+_SHIFT_MAX: Final = 6.0
+_WIDTH_MAX: Final = 60.0
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -195,6 +197,8 @@ def _read_surface(row: Row, seconds: float) -> SurfaceSlice:
         total_variance=variance,
         rho=row.number("rho", least=-1.0, most=1.0),
         eta=row.positive("eta", most=_ETA_MAX),
+        shift=row.number("shift", least=-_SHIFT_MAX, most=_SHIFT_MAX, default=0.0),
+        width=row.positive("width", most=_WIDTH_MAX, default=1.0),
     )
 
 

@@ -77,12 +77,14 @@ class Protection:
 
 @dataclass(frozen=True, slots=True)
 class SurfaceSlice:
-    """One expiry of an SSVI surface with the power law: at-the-money total variance, rho, eta."""
+    """One expiry of a surface, SVI in SSVI's scale: at-the-money total variance, rho, eta, and beside SSVI two more."""
 
     row: str
     total_variance: float
     rho: float
     eta: float
+    shift: float = 0.0
+    width: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,27 +5,23 @@ A surface that the exchange itself would not admit is refused, by its own rule.
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from holdfast.primitives.smiles import Smile, is_arbitrage_free
 from holdfast.primitives.units import PPM
-from holdfast.protocol.surface import rules
 from holdfast.risk.holdfast.amounts import E12
 from holdfast.risk.portfolio import Expiry, Portfolio
 from holdfast.risk.rows import InputError
-from holdfast.risk.ssvi import FittedSmile, fit_smile
+from holdfast.risk.ssvi import FittedSmile, fit_smile, to_integers
 
 Key = tuple[str, float]
 
-_BUTTERFLY_E12: Final = 2 * PPM * PPM
-
 
 class Slice(NamedTuple):
-    """One expiry's parameters; `fit` where they were fitted, and the row that an error names."""
+    """One expiry's smile; `fit` where it was fitted, and the row that an error names."""
 
     row: str
-    theta_e12: int
-    rho_ppm: int
-    eta_ppm: int
+    smile: Smile
     fit: FittedSmile | None = None
 
 
@@ -43,9 +39,7 @@ def choose_slices(portfolio: Portfolio, wanted: Iterable[Key]) -> dict[Key, Slic
 
 def is_admissible(slices: Sequence[Slice]) -> bool:
     """Return whether the exchange would take these expiries, in their order, as one surface."""
-    return all(rules.is_admissible(part.rho_ppm, part.eta_ppm, [part.theta_e12]) for part in slices) and (
-        rules.is_admissible(0, 1, [part.theta_e12 for part in slices])
-    )
+    return is_arbitrage_free([part.smile for part in slices])
 
 
 def _check(slices: Sequence[Slice]) -> None:
@@ -60,8 +54,8 @@ def _check(slices: Sequence[Slice]) -> None:
 
 def _read(portfolio: Portfolio, key: Key) -> Slice:
     given = portfolio.surfaces[key]
-    rho, eta = round(given.rho * PPM), round(given.eta * PPM)
-    return Slice(given.row, round(given.total_variance * E12), rho, eta)
+    shape = (round(value * PPM) for value in (given.rho, given.eta, given.shift, given.width))
+    return Slice(given.row, Smile(round(given.total_variance * E12), *shape))
 
 
 def _fit(portfolio: Portfolio, key: Key) -> Slice:
@@ -72,10 +66,7 @@ def _fit(portfolio: Portfolio, key: Key) -> Slice:
             expiry.row, "expiry", f"no surface and no volatility is given of {key[0]} in {expiry.seconds:g} seconds"
         )
     fit = fit_smile([place for place, _ in points], [vol for _, vol in points], expiry.seconds)
-    rho_ppm = round(fit.smile.rho * PPM)
-    # Rounded down, so that the fit's own bound still holds of the integers.
-    eta_ppm = max(1, min(math.floor(fit.smile.eta * PPM), _BUTTERFLY_E12 // (PPM + abs(rho_ppm))))
-    return Slice(expiry.row, max(1, round(fit.smile.theta * E12)), rho_ppm, eta_ppm, fit)
+    return Slice(expiry.row, to_integers(fit.shape), fit)
 
 
 def list_points(portfolio: Portfolio, expiry: Expiry) -> list[tuple[float, float]]:
