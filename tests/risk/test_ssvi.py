@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from holdfast.primitives.smiles import is_arbitrage_free
 from holdfast.risk import InputError, compute_margin
 from holdfast.risk.pricing import price_options
-from holdfast.risk.ssvi import Shape, compute_vols, fit_smile, to_integers
+from holdfast.risk.smile import Shape, to_integers
+from holdfast.risk.ssvi import compute_vols, fit_smile
 from tests.support.margin_cases import account_document, changed, read
 
 MONTH_S = 30 * 86_400.0

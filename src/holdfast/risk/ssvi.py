@@ -1,21 +1,21 @@
 """A surface's expiry in doubles: its volatility at a strike, and its fit to a few single ones.
 
-The form is that of `primitives/smiles.py`; what a few marks cannot tell stays SSVI with the power law, which is free of
-butterfly arbitrage while eta (1 + |rho|) <= 2. Source: Gatheral and Jacquier, arXiv 1204.0646, sections 3 and 4. The
-exchange prices an option on the settlement's average of 30 minutes, so that some of the variance never comes about.
+The form is that of `risk/smile.py`; what a few marks cannot tell stays SSVI with the power law, which is free of
+butterfly arbitrage while eta (1 + |rho|) <= 2. Source: Gatheral and Jacquier, arXiv 1204.0646, section 4. The exchange
+prices an option on the settlement's average of 30 minutes, so that some of the variance never comes about.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.primitives.smiles import Smile
-from holdfast.primitives.units import PPM
 from holdfast.risk.black import YEAR_S
+from holdfast.risk.least_squares import minimise
 from holdfast.risk.portfolio import SETTLEMENT_S, Expiry, SurfaceSlice
+from holdfast.risk.smile import Shape, compute_variance
 
 FloatArray = NDArray[np.float64]
 
@@ -24,23 +24,8 @@ ETA_UNKNOWN: Final = 1.0
 # A little inside of what the chain's own test lets pass.
 BUTTERFLY_MAX: Final = 1.98
 _RHO_MAX: Final = 0.985
-_E12: Final = 1e12
 _STEPS_MAX: Final = 200
-_STEP: Final = 1e-6
-_DAMPING: Final = 1e-4
-_DAMPING_MAX: Final = 1e12
-_TINY: Final = 1e-12
 _PARAMETERS: Final = 3
-
-
-class Shape(NamedTuple):
-    """One smile's five numbers as they are in the formulas; shift 0 and width 1 are SSVI."""
-
-    theta: float
-    rho: float
-    eta: float
-    shift: float = 0.0
-    width: float = 1.0
 
 
 class FittedSmile(NamedTuple):
@@ -52,31 +37,16 @@ class FittedSmile(NamedTuple):
     error_max: float
 
 
-def to_integers(shape: Shape) -> Smile:
-    """Return the nearest integers."""
-    return Smile(max(1, round(shape.theta * _E12)), *(round(value * PPM) for value in shape[1:]))
-
-
 def compute_average_share(seconds: float) -> float:
     """Return the variance of the settlement average over that of the last price, as the exchange's kernel counts it."""
     window = max(seconds, SETTLEMENT_S)
     return (window - 2 / 3 * SETTLEMENT_S) / window
 
 
-def compute_variance(shape: Shape, moneyness: FloatArray) -> FloatArray:
-    """Return total variance at ln(strike / forward)."""
-    z = shape.eta / math.sqrt(shape.theta * (1 + shape.theta)) * moneyness
-    vertex, scale = shape.rho + shape.shift, math.sqrt((1 - shape.rho**2) * shape.width)
-    variance: FloatArray = (
-        shape.theta / 2 * (2 - math.hypot(vertex, scale) + shape.rho * z + np.hypot(z + vertex, scale))
-    )
-    return variance
-
-
 def compute_vols(shape: Shape, moneyness: FloatArray, seconds: float) -> FloatArray:
     """Return the Black-76 volatility at each ln(strike / forward)."""
-    share = compute_average_share(seconds) * YEAR_S / seconds
-    vols: FloatArray = np.sqrt(compute_variance(shape, moneyness) * share)
+    variance = compute_variance(shape, moneyness)
+    vols: FloatArray = np.sqrt(variance * (compute_average_share(seconds) * YEAR_S / seconds))
     return vols
 
 
@@ -100,8 +70,9 @@ def fit_smile(moneyness: Sequence[float], vols: Sequence[float], seconds: float)
         return np.subtract(compute_vols(_decode(level, x), places, seconds), wanted, dtype=np.float64)
 
     starts = (-0.5, 0.0, 0.5) if free > 1 else (0.0,)
-    ends = [_minimise(residuals, np.array([0.0, math.atanh(rho / _RHO_MAX), 0.0])[:free]) for rho in starts]
-    best = min(ends, key=lambda x: float(np.sum(residuals(x) ** 2)))
+    firsts = [np.array([0.0, math.atanh(rho / _RHO_MAX), 0.0])[:free] for rho in starts]
+    ends = [minimise(residuals, first, iterations=_STEPS_MAX) for first in firsts]
+    best = min(ends, key=lambda end: end.cost).parameters
     errors = np.abs(residuals(best))
     return FittedSmile(_decode(level, best), len(vols), float(np.mean(errors)), float(np.max(errors)))
 
@@ -111,26 +82,4 @@ def _decode(level: float, x: FloatArray) -> Shape:
     rho = _RHO_MAX * math.tanh(x[1]) if len(x) > 1 else 0.0
     most = BUTTERFLY_MAX / (1 + abs(rho))
     eta = most / (1 + math.exp(-min(max(x[2], -30.0), 30.0))) if len(x) == _PARAMETERS else min(ETA_UNKNOWN, most)
-    return Shape(level * math.exp(min(max(x[0], -20.0), 20.0)), rho, eta)
-
-
-def _minimise(residuals: Callable[[FloatArray], FloatArray], x: FloatArray) -> FloatArray:
-    """Return a least-squares minimum. Source: Marquardt 1963, with differences for derivatives."""
-    damping, value = _DAMPING, residuals(x)
-    for _ in range(_STEPS_MAX):
-        slope = np.stack([(residuals(x + _STEP * unit) - value) / _STEP for unit in np.eye(len(x))], axis=1)
-        curve, pull = slope.T @ slope, slope.T @ value
-        ridge = np.diag(np.diag(curve)) + _TINY * np.eye(len(x))
-        step = np.linalg.solve(curve + damping * ridge, -pull)
-        ahead = residuals(x + step)
-        gain = float(value @ value) - float(ahead @ ahead)
-        if gain <= 0:
-            damping *= 10
-            if damping > _DAMPING_MAX:
-                break
-            continue
-        is_done = gain <= _TINY * float(value @ value)
-        x, value, damping = x + step, ahead, max(damping / 10, _TINY)
-        if is_done:
-            break
-    return x
+    return Shape(level * math.exp(min(max(x[0], -20.0), 20.0)), rho, eta, 0.0, 1.0)

@@ -12,7 +12,8 @@ from holdfast.primitives.units import PPM
 from holdfast.risk.holdfast.amounts import E12
 from holdfast.risk.portfolio import Expiry, Portfolio
 from holdfast.risk.rows import InputError
-from holdfast.risk.ssvi import FittedSmile, fit_smile, to_integers
+from holdfast.risk.smile import to_integers
+from holdfast.risk.ssvi import FittedSmile, fit_smile
 
 Key = tuple[str, float]
 
