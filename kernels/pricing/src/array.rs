@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use crate::black::{deviations, greeks, intrinsic, price, Column, Tails, BLOCK, VARIANCE_FLOOR};
+use crate::black::{greeks, intrinsic, price, Tails, VARIANCE_FLOOR};
+use crate::blocks::{Column, BLOCK};
 use crate::inputs::{to_index, Grid, Marks, Options, Slices};
 use crate::maths::{max, min, to_float, to_int};
 use crate::path::Job;
@@ -42,7 +43,7 @@ impl Job for MarksJob<'_> {
         let (options, marks) = (self.options, self.marks);
         let count = options.strike_e8.len();
         let mut tails = Tails::new();
-        let (mut moneyness, mut variance, mut deviation) = ([0.0; BLOCK], [1.0; BLOCK], [1.0; BLOCK]);
+        let (mut moneyness, mut variance) = ([0.0; BLOCK], [1.0; BLOCK]);
         for start in (0..count).step_by(BLOCK) {
             let size = BLOCK.min(count - start);
             for i in 0..size {
@@ -54,8 +55,7 @@ impl Job for MarksJob<'_> {
                 variance[i] = total_variance(shifted, phi, rho, level, vertex, width, half_variance);
                 moneyness[i] = shifted.abs();
             }
-            deviations(&variance, &mut deviation);
-            tails.compute(&moneyness, &deviation);
+            tails.compute(&moneyness, &variance);
             for i in 0..size {
                 let at = start + i;
                 let slice = to_index(options.slice_index[at]);
@@ -66,7 +66,7 @@ impl Job for MarksJob<'_> {
                 let ratio = min(forward, strike) / max(forward, strike);
                 let terms = (forward, strike, variance[i], years);
                 let (delta, gamma, vega, theta) = greeks(&tails, i, terms, ratio, sign);
-                let volatility = if variance[i] > VARIANCE_FLOOR { deviation[i] / years.sqrt() } else { 0.0 };
+                let volatility = if variance[i] > VARIANCE_FLOOR { tails.deviation[i] / years.sqrt() } else { 0.0 };
                 marks.mark_e8[at] = to_int(price(&tails, i, forward, strike, variance[i], sign));
                 marks.iv_ppm[at] = to_int(volatility * 1e6);
                 marks.delta_ppm[at] = to_int(delta * share * 1e6);
@@ -83,7 +83,6 @@ struct Entries {
     moneyness: Column,
     variance: Column,
     forward: Column,
-    deviation: Column,
     outside: Column,
     tails: Tails,
 }
@@ -95,14 +94,8 @@ impl Job for RowsJob<'_> {
         let surface = Surface::new(&self.slices, Some(&self.grid));
         let dampen: Vec<f64> = self.grid.dampen_ppm.iter().map(|ppm| to_float(*ppm) / 1e6).collect();
         let nothing = [0.0; BLOCK];
-        let mut entries = Entries {
-            moneyness: nothing,
-            variance: nothing,
-            forward: nothing,
-            deviation: nothing,
-            outside: nothing,
-            tails: Tails::new(),
-        };
+        let mut entries =
+            Entries { moneyness: nothing, variance: nothing, forward: nothing, outside: nothing, tails: Tails::new() };
         // A block holds whole rows where they fit, else a part of one row.
         let width = scenarios.min(BLOCK);
         let height = BLOCK / width;
@@ -112,8 +105,7 @@ impl Job for RowsJob<'_> {
             for from in (0..scenarios).step_by(width) {
                 let part = from..scenarios.min(from + width);
                 self.load(&mut entries, &surface, first..last, part.clone());
-                deviations(&entries.variance, &mut entries.deviation);
-                entries.tails.compute(&entries.moneyness, &entries.deviation);
+                entries.tails.compute(&entries.moneyness, &entries.variance);
                 for i in 0..BLOCK {
                     let is_dead = entries.variance[i] <= VARIANCE_FLOOR;
                     entries.outside[i] = if is_dead { 0.0 } else { entries.tails.price(i) };

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::array::{MarksJob, RowsJob};
-use crate::black::{Black, BlackJob, PriceJob, Values};
+use crate::black::{BlackJob, PriceJob};
 use crate::implied::ImpliedJob;
 use crate::inputs::{Grid, Marks, Options, Slices};
 use crate::maths::to_float;
@@ -124,9 +124,19 @@ fn hash_floats(path: Path, digest: &mut Sha256) {
     let mut is_valid = true;
     let mut columns = vec![vec![0.0; OPTIONS]; 5];
     let [price, delta, gamma, vega, theta] = &mut columns[..] else { unreachable!() };
-    let options = Black { forward: &forward, strike: &strike, variance: &variance, years: &years, is_call: &is_call };
-    let values = Values { price, delta, gamma, vega, theta };
-    path.run(BlackJob { options, values, is_valid: &mut is_valid });
+    path.run(BlackJob {
+        forward: &forward,
+        strike: &strike,
+        variance: &variance,
+        years: &years,
+        is_call: &is_call,
+        price,
+        delta,
+        gamma,
+        vega,
+        theta,
+        is_valid: &mut is_valid,
+    });
     let mut implied = vec![0.0; OPTIONS];
     path.run(ImpliedJob {
         price: &columns[0],

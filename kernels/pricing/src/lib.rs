@@ -6,6 +6,7 @@
 
 mod array;
 mod black;
+mod blocks;
 pub mod golden;
 mod implied;
 mod inputs;
@@ -14,7 +15,7 @@ mod path;
 mod surface;
 
 pub use array::{MarksJob, RowsJob};
-pub use black::{Black, BlackJob, PriceJob, Values};
+pub use black::{BlackJob, PriceJob};
 pub use implied::ImpliedJob;
 pub use inputs::{Grid, Marks, Options, Slices};
 pub use path::{Job, Path};

@@ -6,7 +6,7 @@ from holdfast.cli import risk_backtest, risk_compare, risk_fit, risk_margin, ris
 
 risk = typer.Typer(
     name="risk",
-    help="Margin, scenarios and what-ifs of a portfolio; surfaces fitted to chains, ranges tested on histories.",
+    help="Margin by the exchange's own rules and by published models; scenarios, fits of chains, backtests.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -14,8 +14,8 @@ risk.command("margin", help=risk_margin.HELP)(risk_margin.margin)
 risk.command("scenarios", help=risk_scenarios.HELP)(risk_scenarios.scenarios)
 risk.command("whatif", help=risk_whatif.HELP)(risk_whatif.whatif)
 risk.command("compare", help=risk_compare.HELP)(risk_compare.compare)
-risk.command("backtest", help=risk_backtest.HELP)(risk_backtest.backtest)
 risk.command("fit", help=risk_fit.HELP)(risk_fit.fit)
+risk.command("backtest", help=risk_backtest.HELP)(risk_backtest.backtest)
 
 
 @risk.callback()

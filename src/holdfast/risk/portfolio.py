@@ -77,7 +77,7 @@ class Protection:
 
 @dataclass(frozen=True, slots=True)
 class SurfaceSlice:
-    """One expiry of a surface, SVI in SSVI's scale: at-the-money total variance, rho, eta, and beside SSVI two more."""
+    """One expiry's smile: total variance at the money, and its shape; SSVI where shift and width are not given."""
 
     row: str
     total_variance: float

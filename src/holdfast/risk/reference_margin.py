@@ -36,6 +36,8 @@ _EXPIRY_MS: Final = 30 * DAY_MS
 _VOL_PPM: Final = 600_000
 _RHO_PPM: Final = -200_000
 _ETA_PPM: Final = 1_000_000
+_SHIFT_PPM: Final = 0
+_WIDTH_PPM: Final = PPM
 _PRICE_E8: Final = {"BTC": 100_000 * E8, "ETH": 4_000 * E8}
 _STEPS: Final = 4  # of a grid, from flat to its edge
 _INSTRUMENTS: Final = 3  # call, put, future
@@ -89,9 +91,9 @@ def _price(underlying: str, ranges_ppm: Sequence[int]) -> tuple[Int64Array, int]
     )
     price_e8, lot_e8 = _PRICE_E8[underlying], DEFAULT_SPECS[ASSETS[underlying]].lot_e8
     theta_e12 = _VOL_PPM**2 * _EXPIRY_MS // YEAR_MS
-    one_slice = (price_e8, theta_e12, _RHO_PPM, _ETA_PPM, 0, PPM, _EXPIRY_MS)
-    constant = [np.full(count, value, dtype=np.int64) for value in one_slice]
-    slices = Slices(*[*constant, np.arange(count, dtype=np.int64)])
+    one_slice = (price_e8, theta_e12, _RHO_PPM, _ETA_PPM, 0, PPM, _EXPIRY_MS, 0, _SHIFT_PPM, _WIDTH_PPM)
+    slices = Slices(*(np.full(count, value, dtype=np.int64) for value in one_slice))
+    slices = slices._replace(grid_index=np.arange(count, dtype=np.int64))
     options = Options(
         np.repeat(np.arange(count, dtype=np.int64), _INSTRUMENTS),
         np.tile(np.array([price_e8, price_e8, 0], dtype=np.int64), count),

@@ -1,19 +1,21 @@
-"""A surface's expiry in doubles: its volatility at a strike, and its fit to a few single ones.
+"""One expiry's smile in doubles: its volatility at a strike, and an SSVI smile fitted to a few single volatilities.
 
-The form is that of `risk/smile.py`; what a few marks cannot tell stays SSVI with the power law, which is free of
-butterfly arbitrage while eta (1 + |rho|) <= 2. Source: Gatheral and Jacquier, arXiv 1204.0646, section 4. The exchange
-prices an option on the settlement's average of 30 minutes, so that some of the variance never comes about.
+Source: Gatheral and Jacquier, arXiv 1204.0646, eq. 4.1 and section 4: phi = eta / sqrt(theta (1 + theta)), free of
+butterfly arbitrage while eta (1 + |rho|) <= 2. The exchange prices by the same form in `primitives.pricing`, in which
+the option is on the settlement's average of 30 minutes, so that some of the variance never comes about. Whole chains
+are fitted in `fit`, with shift and width besides.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.primitives.smiles import RHO_MAX_PPM
+from holdfast.primitives.units import PPM
 from holdfast.risk.black import YEAR_S
-from holdfast.risk.least_squares import minimise
 from holdfast.risk.portfolio import SETTLEMENT_S, Expiry, SurfaceSlice
 from holdfast.risk.smile import Shape, compute_variance
 
@@ -21,17 +23,20 @@ FloatArray = NDArray[np.float64]
 
 # What the curvature is where the strikes do not tell it, and the skew too where there is only one.
 ETA_UNKNOWN: Final = 1.0
-# A little inside of what the chain's own test lets pass.
-BUTTERFLY_MAX: Final = 1.98
-_RHO_MAX: Final = 0.985
+BUTTERFLY_MAX: Final = 2.0
+_RHO_MAX: Final = RHO_MAX_PPM / PPM
 _STEPS_MAX: Final = 200
+_STEP: Final = 1e-6
+_DAMPING: Final = 1e-4
+_DAMPING_MAX: Final = 1e12
+_TINY: Final = 1e-12
 _PARAMETERS: Final = 3
 
 
 class FittedSmile(NamedTuple):
     """A fit, how many single volatilities it is of, and how far it is off them, as fractions of volatility."""
 
-    shape: Shape
+    smile: Shape
     points: int
     error_mean: float
     error_max: float
@@ -43,17 +48,17 @@ def compute_average_share(seconds: float) -> float:
     return (window - 2 / 3 * SETTLEMENT_S) / window
 
 
-def compute_vols(shape: Shape, moneyness: FloatArray, seconds: float) -> FloatArray:
+def compute_vols(smile: Shape, moneyness: FloatArray, seconds: float) -> FloatArray:
     """Return the Black-76 volatility at each ln(strike / forward)."""
-    variance = compute_variance(shape, moneyness)
+    variance = compute_variance(smile, moneyness)
     vols: FloatArray = np.sqrt(variance * (compute_average_share(seconds) * YEAR_S / seconds))
     return vols
 
 
 def surface_vol(surface: SurfaceSlice, strike: float, expiry: Expiry) -> float:
     """Return the volatility of a surface's expiry at a strike."""
-    shape = Shape(surface.total_variance, surface.rho, surface.eta, surface.shift, surface.width)
-    return float(compute_vols(shape, np.array([math.log(strike / expiry.forward)]), expiry.seconds)[0])
+    smile = Shape(surface.total_variance, surface.rho, surface.eta, surface.shift, surface.width)
+    return float(compute_vols(smile, np.array([math.log(strike / expiry.forward)]), expiry.seconds)[0])
 
 
 def fit_smile(moneyness: Sequence[float], vols: Sequence[float], seconds: float) -> FittedSmile:
@@ -70,9 +75,8 @@ def fit_smile(moneyness: Sequence[float], vols: Sequence[float], seconds: float)
         return np.subtract(compute_vols(_decode(level, x), places, seconds), wanted, dtype=np.float64)
 
     starts = (-0.5, 0.0, 0.5) if free > 1 else (0.0,)
-    firsts = [np.array([0.0, math.atanh(rho / _RHO_MAX), 0.0])[:free] for rho in starts]
-    ends = [minimise(residuals, first, iterations=_STEPS_MAX) for first in firsts]
-    best = min(ends, key=lambda end: end.cost).parameters
+    ends = [_minimise(residuals, np.array([0.0, math.atanh(rho / _RHO_MAX), 0.0])[:free]) for rho in starts]
+    best = min(ends, key=lambda x: float(np.sum(residuals(x) ** 2)))
     errors = np.abs(residuals(best))
     return FittedSmile(_decode(level, best), len(vols), float(np.mean(errors)), float(np.max(errors)))
 
@@ -83,3 +87,25 @@ def _decode(level: float, x: FloatArray) -> Shape:
     most = BUTTERFLY_MAX / (1 + abs(rho))
     eta = most / (1 + math.exp(-min(max(x[2], -30.0), 30.0))) if len(x) == _PARAMETERS else min(ETA_UNKNOWN, most)
     return Shape(level * math.exp(min(max(x[0], -20.0), 20.0)), rho, eta, 0.0, 1.0)
+
+
+def _minimise(residuals: Callable[[FloatArray], FloatArray], x: FloatArray) -> FloatArray:
+    """Return a least-squares minimum. Source: Marquardt 1963, with differences for derivatives."""
+    damping, value = _DAMPING, residuals(x)
+    for _ in range(_STEPS_MAX):
+        slope = np.stack([(residuals(x + _STEP * unit) - value) / _STEP for unit in np.eye(len(x))], axis=1)
+        curve, pull = slope.T @ slope, slope.T @ value
+        ridge = np.diag(np.diag(curve)) + _TINY * np.eye(len(x))
+        step = np.linalg.solve(curve + damping * ridge, -pull)
+        ahead = residuals(x + step)
+        gain = float(value @ value) - float(ahead @ ahead)
+        if gain <= 0:
+            damping *= 10
+            if damping > _DAMPING_MAX:
+                break
+            continue
+        is_done = gain <= _TINY * float(value @ value)
+        x, value, damping = x + step, ahead, max(damping / 10, _TINY)
+        if is_done:
+            break
+    return x

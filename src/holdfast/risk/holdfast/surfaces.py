@@ -5,21 +5,22 @@ A surface that the exchange itself would not admit is refused, by its own rule.
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from holdfast.primitives.smiles import Smile, is_arbitrage_free
-from holdfast.primitives.units import PPM
-from holdfast.risk.holdfast.amounts import E12
+from holdfast.primitives.smiles import THETA_MIN_E12, Smile, is_arbitrage_free
 from holdfast.risk.portfolio import Expiry, Portfolio
 from holdfast.risk.rows import InputError
-from holdfast.risk.smile import to_integers
+from holdfast.risk.smile import Shape, to_integers
 from holdfast.risk.ssvi import FittedSmile, fit_smile
 
 Key = tuple[str, float]
 
+# By how much the curvature of a fitted smile is lowered at a time where the exchange's rule refuses it.
+_LOWER_PERCENT: Final = 99
+
 
 class Slice(NamedTuple):
-    """One expiry's smile; `fit` where it was fitted, and the row that an error names."""
+    """One expiry's parameters; `fit` where they were fitted, and the row that an error names."""
 
     row: str
     smile: Smile
@@ -55,8 +56,7 @@ def _check(slices: Sequence[Slice]) -> None:
 
 def _read(portfolio: Portfolio, key: Key) -> Slice:
     given = portfolio.surfaces[key]
-    shape = (round(value * PPM) for value in (given.rho, given.eta, given.shift, given.width))
-    return Slice(given.row, Smile(round(given.total_variance * E12), *shape))
+    return Slice(given.row, to_integers(Shape(given.total_variance, given.rho, given.eta, given.shift, given.width)))
 
 
 def _fit(portfolio: Portfolio, key: Key) -> Slice:
@@ -67,7 +67,11 @@ def _fit(portfolio: Portfolio, key: Key) -> Slice:
             expiry.row, "expiry", f"no surface and no volatility is given of {key[0]} in {expiry.seconds:g} seconds"
         )
     fit = fit_smile([place for place, _ in points], [vol for _, vol in points], expiry.seconds)
-    return Slice(expiry.row, to_integers(fit.shape), fit)
+    smile = to_integers(fit.smile)
+    smile = smile._replace(theta_e12=max(THETA_MIN_E12, smile.theta_e12))
+    while smile.eta_ppm > 1 and not is_arbitrage_free([smile]):
+        smile = smile._replace(eta_ppm=smile.eta_ppm * _LOWER_PERCENT // 100)
+    return Slice(expiry.row, smile, fit)
 
 
 def list_points(portfolio: Portfolio, expiry: Expiry) -> list[tuple[float, float]]:
