@@ -33,5 +33,6 @@ def test_examples__of_frames__run() -> None:
 
 
 def _find(word: str) -> str:
+    block: str
     (block,) = [block for block in BLOCKS if word in block and "portfolio = " in block]
     return block

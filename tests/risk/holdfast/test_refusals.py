@@ -162,6 +162,13 @@ def test_amount__that_a_double_cannot_say_exactly__is_still_its_lots() -> None:
     assert compute_margin(read(document)) == compute_margin(read(plain))
 
 
+@pytest.mark.parametrize("amount", [1e-9, -1e-83])
+def test_amount__too_small_for_a_lot__is_refused_and_not_taken_for_none(amount: float) -> None:
+    document = changed(account_document(), lambda case: case["positions"][0].update(amount=amount))
+    with pytest.raises(InputError, match="is not a multiple of the lot of 0.01 BTC"):
+        compute_margin(read(document))
+
+
 def test_parameters__in_place_of_the_defaults__change_the_requirement() -> None:
     before = compute_margin(read(account_document()))
     dearer = changed(account_document(), lambda case: case.update(parameters={"holdfast": {"short_im_ppm": 20_000}}))
