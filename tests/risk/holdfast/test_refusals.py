@@ -165,7 +165,7 @@ def test_amount__that_a_double_cannot_say_exactly__is_still_its_lots() -> None:
 @pytest.mark.parametrize("amount", [1e-9, -1e-83])
 def test_amount__too_small_for_a_lot__is_refused_and_not_taken_for_none(amount: float) -> None:
     document = changed(account_document(), lambda case: case["positions"][0].update(amount=amount))
-    with pytest.raises(InputError, match="is not a multiple of the lot of 0.01 BTC"):
+    with pytest.raises(InputError, match=r"is not a multiple of the lot of 0.01 BTC"):
         compute_margin(read(document))
 
 
