@@ -40,6 +40,8 @@ Fixings = Mapping[tuple[int, int], tuple[int, int]]
 
 _AVERAGING_MS: Final = 30 * MINUTE_MS
 _NOTHING_FIXED: Final = (0, PPM)
+_LINE_WORDS: Final = 8
+_WORD_BITS: Final = 3
 
 
 def apply_reports(
@@ -115,7 +117,7 @@ def build_array(draft: Draft) -> RiskArray:
         )
     )
     rows = np.frombuffer(b"".join([stored[instrument_id] for instrument_id in ids]), dtype="<i8")
-    rows = rows.astype(np.int64, copy=False).reshape(-1, SCENARIOS)
+    rows = _align(rows.astype(np.int64, copy=False)).reshape(-1, SCENARIOS)
     prices_e8 = np.array([marks[instrument_id].mark_e8 for instrument_id in ids], dtype=np.int64)
     values = _freeze(rules.values_per_lot_atoms(prices_e8, lots_e8))
     feeds = dict(draft[FEEDS].items())
@@ -262,6 +264,18 @@ def _write(draft: Draft, priced: _Priced) -> tuple[Record, ...]:
     draft[MARKS].fill({ids[place]: Mark(*fields[place]) for place in kept})
     draft[RISK_ROWS].fill({ids[place]: data[starts[place] : starts[place] + ROW_BYTES] for place in kept})
     return tuple(events)
+
+
+def _align(array: Int64Array) -> Int64Array:
+    """Return a copy that begins at a multiple of a cache line.
+
+    Why: a row is four whole lines then, not parts of five. Where memory lies changes no value.
+    """
+    room: Int64Array = np.empty(len(array) + _LINE_WORDS, dtype=np.int64)
+    skipped = -(room.ctypes.data >> _WORD_BITS) % _LINE_WORDS
+    aligned = room[skipped : skipped + len(array)]
+    aligned[:] = array
+    return aligned
 
 
 def _freeze(array: Int64Array) -> Int64Array:
