@@ -20,11 +20,14 @@ from holdfast.lab.bench.risk.duel import PeerMissingError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+AnyArray = FloatArray | NDArray[np.bool_]
 
 _SOURCE: Final = Path(__file__).parents[5] / "benches" / "black76_inexact.c"
-_FLAGS: Final = ("-Ofast", "-march=native", "-mprefer-vector-width=512", "-shared", "-fPIC")
-_LIBRARIES: Final = ("-lmvec", "-lm")
-_POINTERS: Final = 9
+_FLAGS: Final = ("-Ofast", "-march=native", "-shared", "-fPIC")
+# What makes the compiler take all of the processor that it has.
+_FLAGS_X86: Final = ("-mprefer-vector-width=512",)
+_LIBRARIES_X86: Final = ("-lmvec",)
+_POINTERS: Final = 10
 
 
 class BlackCalculator(Protocol):
@@ -116,7 +119,7 @@ def load_sparse() -> Sparse:
     return cast("Sparse", _load("scipy.sparse"))
 
 
-def compile_inexact() -> Callable[[Sequence[FloatArray], Sequence[FloatArray]], None]:
+def compile_inexact() -> Callable[[Sequence[AnyArray], Sequence[FloatArray]], None]:
     """Compile the C kernel that need not be exact, and return it; it fills the second list of arrays from the first.
 
     Refuses: PeerMissingError, without a C compiler, without its source or where the compiler does not take the flags.
@@ -126,10 +129,11 @@ def compile_inexact() -> Callable[[Sequence[FloatArray], Sequence[FloatArray]], 
         raise PeerMissingError("no C compiler here: install gcc")
     if not _SOURCE.exists():
         raise PeerMissingError("no benches/black76_inexact.c: run in the repository")
-    libraries = _LIBRARIES if platform.system() == "Linux" and platform.machine() == "x86_64" else _LIBRARIES[1:]
+    is_x86 = platform.system() == "Linux" and platform.machine() == "x86_64"
+    extra, libraries = (_FLAGS_X86, _LIBRARIES_X86) if is_x86 else ((), ())
     with TemporaryDirectory() as folder:
         target = Path(folder) / "inexact.so"
-        command = [compiler, *_FLAGS, str(_SOURCE), "-o", str(target), *libraries]
+        command = [compiler, *_FLAGS, *extra, str(_SOURCE), "-o", str(target), *libraries, "-lm"]
         done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 -- a fixed command
         if done.returncode != 0:
             raise PeerMissingError(f"the C compiler refuses: {done.stderr.decode(errors='replace').strip()[:200]}")
@@ -138,7 +142,7 @@ def compile_inexact() -> Callable[[Sequence[FloatArray], Sequence[FloatArray]], 
     function.restype = None
     function.argtypes = [ctypes.c_long, *[ctypes.c_void_p] * _POINTERS]
 
-    def call(inputs: Sequence[FloatArray], outputs: Sequence[FloatArray]) -> None:
+    def call(inputs: Sequence[AnyArray], outputs: Sequence[FloatArray]) -> None:
         function(len(inputs[0]), *(array.ctypes.data for array in (*inputs, *outputs)))
 
     return call

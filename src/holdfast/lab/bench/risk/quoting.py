@@ -1,0 +1,21 @@
+"""What quoting a whole chain on both sides costs a market maker."""
+
+from holdfast.lab.bench.risk.duel import Checked, Contender, Duel, Taken, ensure_equal
+from holdfast.lab.bench.risk.rows import Size
+from holdfast.risk.quoting import QuotingCost, make_chain, quoting_cost
+
+
+def quoting(_size: Size) -> Duel[QuotingCost, QuotingCost]:
+    """Initial margin over the notional of the quotes under protection, against the same without."""
+    cost = quoting_cost(make_chain())
+
+    def compare(own: QuotingCost, _: QuotingCost) -> Checked:
+        ensure_equal("margin is positive, and protection only lowers it", condition=0 < own.initial <= own.initial_unprotected)
+        notional = f"{own.notional:,.0f} USD in {own.quotes:,} quotes of {own.instruments:,} options"
+        return Checked(f"{own.initial:,.0f} USD for {notional}; {own.initial_unprotected:,.0f} USD without protection")
+
+    return Duel(
+        Contender("with protection", lambda: Taken(cost, cost.share)),
+        lambda: Contender("without", lambda: Taken(cost, cost.share_unprotected)),
+        compare,
+    )
