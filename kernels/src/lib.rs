@@ -2,8 +2,11 @@
 //!
 //! Python keeps the state and owns every decision; a kernel is handed what it needs and returns what it computed.
 
+mod arrays;
+mod dispatch;
 mod ed25519;
 mod hash;
+mod margin;
 mod msgpack;
 mod tree;
 
@@ -11,8 +14,10 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    dispatch::register(module)?;
     ed25519::register(module)?;
     hash::register(module)?;
+    margin::register(module)?;
     msgpack::register(module)?;
     tree::register(module)
 }

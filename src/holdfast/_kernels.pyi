@@ -1,4 +1,11 @@
 from collections.abc import Iterable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Int64s: TypeAlias = NDArray[np.int64]
+_Int32s: TypeAlias = NDArray[np.int32]
 
 def public_key(seed: bytes) -> bytes: ...
 def sign(seed: bytes, message: bytes) -> bytes: ...
@@ -16,3 +23,60 @@ def tree_plan(
     changes: Iterable[tuple[bytes, bytes | None]],
 ) -> tuple[bytes, int, list[tuple[int, bytes]], list[tuple[int, bytes]]]: ...
 def tree_walk(pages: list[bytes], buckets: list[bytes], depth: int, key: bytes) -> tuple[list[bytes], bytes | None]: ...
+def list_paths() -> list[str]: ...
+def sum_rows(
+    starts: _Int64s,
+    places: _Int32s,
+    lots: _Int64s,
+    rows: _Int64s,
+    out: _Int64s,
+    threads: int = 1,
+    path: str | None = None,
+) -> None: ...
+def worst_rows(
+    starts: _Int64s,
+    places: _Int32s,
+    lots: _Int64s,
+    rows: _Int64s,
+    out: _Int64s,
+    threads: int = 1,
+    path: str | None = None,
+) -> None: ...
+def add_fills(
+    sums: _Int64s,
+    accounts: _Int64s,
+    places: _Int32s,
+    lots: _Int64s,
+    rows: _Int64s,
+    out: _Int64s,
+    path: str | None = None,
+) -> None: ...
+def read_rows(rows: _Int64s, order: _Int32s, path: str | None = None) -> int: ...
+def margin_accounts(
+    starts: _Int64s,
+    places: _Int32s,
+    lots: _Int64s,
+    rows: _Int64s,
+    values: _Int64s,
+    universes: _Int64s,
+    is_future: _Int64s,
+    groups: _Int64s,
+    joint: _Int64s,
+    opposed: _Int64s,
+    cross_weight_ppm: int,
+    extra_of: _Int64s,
+    extras: _Int64s,
+    order_of: _Int64s,
+    orders: _Int64s,
+    out: _Int64s,
+    threads: int = 1,
+    path: str | None = None,
+) -> None: ...
+def margin_account_stress(
+    places: _Int32s,
+    lots: _Int64s,
+    rows: _Int64s,
+    universes: _Int64s,
+    out: _Int64s,
+    path: str | None = None,
+) -> None: ...

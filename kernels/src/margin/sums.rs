@@ -1,0 +1,129 @@
+//! Sums of lots times rows: of whole accounts, and of single fills.
+#![allow(clippy::inline_always, reason = "only what is inlined into a path's entry is compiled for that path")]
+
+use super::lanes::{Kernel, Lanes, Row, SCENARIOS};
+use super::{get, position, NO_PLACE};
+
+const NO_ACCOUNT: &str = "accounts: each is a row number of sums";
+/// How many rows before its use a row is asked for.
+const AHEAD: usize = 8;
+
+/// What is kept of an account's sums.
+pub enum Kept<'a> {
+    Sums(&'a mut [Row]),
+    Worst(&'a mut [i64]),
+}
+
+/// The sums of the accounts `first..` that the output has room for.
+pub struct Sums<'a> {
+    pub first: usize,
+    pub starts: &'a [i64],
+    pub places: &'a [i32],
+    pub lots: &'a [i64],
+    pub rows: &'a [Row],
+    pub out: Kept<'a>,
+}
+
+impl Kernel for Sums<'_> {
+    type Output = Result<(), &'static str>;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> Self::Output {
+        let Sums { first, starts, places, lots, rows, out } = self;
+        match out {
+            Kept::Sums(out) => {
+                for (index, kept) in out.iter_mut().enumerate() {
+                    let span = super::span(starts, first + index, places.len())?;
+                    lanes.store(add_up(lanes, span, places, lots, rows)?, kept);
+                }
+            }
+            Kept::Worst(out) => {
+                for (index, kept) in out.iter_mut().enumerate() {
+                    let span = super::span(starts, first + index, places.len())?;
+                    *kept = lanes.least(add_up(lanes, span, places, lots, rows)?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[inline(always)]
+fn add_up<L: Lanes>(
+    lanes: L,
+    (first, end): (usize, usize),
+    places: &[i32],
+    lots: &[i64],
+    rows: &[Row],
+) -> Result<L::Sums, &'static str> {
+    let mut sums = lanes.splat(0);
+    for (k, (place, lots)) in places[first..end].iter().zip(&lots[first..end]).enumerate() {
+        if let Some(row) = places.get(first + k + AHEAD).and_then(|next| get(rows, *next)) {
+            lanes.prefetch(row);
+        }
+        let Some(row) = get(rows, *place) else { return Err(NO_PLACE) };
+        sums = lanes.add_product(sums, row, *lots);
+    }
+    Ok(sums)
+}
+
+/// Fills, each added to its account's kept sums.
+pub struct Fills<'a> {
+    pub sums: &'a mut [Row],
+    pub accounts: &'a [i64],
+    pub places: &'a [i32],
+    pub lots: &'a [i64],
+    pub rows: &'a [Row],
+    pub out: &'a mut [i64],
+}
+
+impl Kernel for Fills<'_> {
+    type Output = Result<(), &'static str>;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> Self::Output {
+        let Fills { sums, accounts, places, lots, rows, out } = self;
+        // All or nothing: whatever is refused is refused before the first sum changes.
+        if !accounts.iter().all(|account| position(*account, sums.len()).is_some()) {
+            return Err(NO_ACCOUNT);
+        }
+        if !places.iter().all(|place| get(rows, *place).is_some()) {
+            return Err(NO_PLACE);
+        }
+        let fills = accounts.iter().zip(places).zip(lots).zip(out);
+        for (k, (((account, place), lots), out)) in fills.enumerate() {
+            if let Some(next) = accounts.get(k + AHEAD).and_then(|next| position(*next, sums.len())) {
+                lanes.prefetch(&sums[next]);
+            }
+            let account = position(*account, sums.len()).ok_or(NO_ACCOUNT)?;
+            let kept = &mut sums[account];
+            let row = get(rows, *place).ok_or(NO_PLACE)?;
+            let sum = lanes.add_product(lanes.load(kept), row, *lots);
+            lanes.store(sum, kept);
+            *out = lanes.least(sum);
+        }
+        Ok(())
+    }
+}
+
+/// Nothing but reads of rows, in the order given.
+pub struct Reads<'a> {
+    pub rows: &'a [Row],
+    pub order: &'a [i32],
+}
+
+impl Kernel for Reads<'_> {
+    type Output = Result<i64, &'static str>;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> Self::Output {
+        let mut sums = lanes.splat(0);
+        for place in self.order {
+            let Some(row) = get(self.rows, *place) else { return Err(NO_PLACE) };
+            sums = lanes.add(sums, lanes.load(row));
+        }
+        let mut folded = [0; SCENARIOS];
+        lanes.store(sums, &mut folded);
+        Ok(folded.into_iter().fold(0, i64::wrapping_add))
+    }
+}
