@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from holdfast.cli.main import app
-from holdfast.lab.bench.risk import child, exchange, peers, run
+from holdfast.lab.bench.risk import child, exchange, margin, peers, run
 from holdfast.lab.bench.risk.child import GROWTH, Answer, Task, measure
 from holdfast.lab.bench.risk.duel import (
     Checked,
@@ -27,7 +28,7 @@ from holdfast.lab.bench.risk.duel import (
     timed,
 )
 from holdfast.lab.bench.risk.exchange import KernelTrace
-from holdfast.lab.bench.risk.rows import QUICK, ROWS, Kind, Row, Size
+from holdfast.lab.bench.risk.rows import QUICK, Kind, Row, Size
 from holdfast.lab.bench.risk.told import Figures, Told, write_page
 from holdfast.lab.bench.risk.world import make_world
 from holdfast.primitives import crypto
@@ -35,7 +36,7 @@ from holdfast.protocol.portfolio.state import POSITIONS
 from holdfast.protocol.surface.state import RISK_ROWS
 
 MIB = 2**20
-BY_KEY = {row.key: row for row in ROWS}
+TINY = Size(options=200, instruments=40, accounts=300, step_accounts=50, orders=192, turns=1)
 
 
 def make_row(kind: Kind, bound: float | None) -> Row:
@@ -200,6 +201,45 @@ def test_trace__kernels_called__counts_them_and_nothing_else() -> None:
         sum(range(100))
     assert trace.calls == 1
     assert trace.seconds > 0
+
+
+@pytest.mark.parametrize("set_up", [margin.reads, margin.threads, margin.fill])
+def test_margin__small__both_sides_compute_the_same(set_up: Callable[[Size], Duel[object, object]]) -> None:
+    duel = set_up(TINY)
+    own, peer = duel.own.take_turn().result, duel.load_peer().take_turn().result
+    assert duel.compare(own, peer).is_met
+
+
+def test_scipy__small__computes_the_same() -> None:
+    pytest.importorskip("scipy", reason="scipy is a peer of the bench: make bench-peers")
+    duel = margin.scipy(TINY)
+    assert (
+        "equal scipy's integers" in duel.compare(duel.own.take_turn().result, duel.load_peer().take_turn().result).words
+    )
+
+
+def test_margin__one_margin_is_an_atom_off__is_caught() -> None:
+    duel = margin.threads(TINY)
+    own, peer = duel.own.take_turn().result, duel.load_peer().take_turn().result.copy()
+    peer[7] += 1
+    with pytest.raises(WrongResultError, match="the margins of one thread"):
+        duel.compare(own, peer)
+
+
+def test_fill__run_twice__begins_with_the_same_sums() -> None:
+    fills = margin.Fills(margin.draw_portfolios(TINY))
+    before = fills.sums.copy()
+    first = fills.run().copy()
+    fills.run_numpy()
+    assert np.array_equal(fills.run(), first)
+    assert np.array_equal(fills.sums, before)
+
+
+def test_growth__small__tells_every_cost() -> None:
+    answer = measure(Task(GROWTH, TINY))
+    assert answer.growth is not None
+    assert answer.growth.accounts == TINY.accounts
+    assert min(answer.growth.margin_s, answer.growth.fill_s, answer.growth.peak_bytes) > 0
 
 
 def test_world__made_in_the_tables__is_what_it_says() -> None:

@@ -29,7 +29,7 @@ _SAMPLED: Final = 50
 
 
 def step(size: Size) -> Duel[Draft, int]:
-    """Reprice every instrument and re-margin every account, against the time inside the kernels that this calls."""
+    """Hold the repricing and re-margining of all against the time inside the kernels that these call."""
     world = make_world(size.step_accounts, size.instruments)
 
     def run() -> Draft:
@@ -55,7 +55,7 @@ def step(size: Size) -> Duel[Draft, int]:
 
 
 def signed(size: Size) -> Duel[Run, int]:
-    """Signed orders through one replica, against the verifier alone."""
+    """Hold signed orders through one replica against the verifier alone."""
     bench = _open(size)
     return Duel(
         _path("signed orders", lambda: bench.run_signed(bench.singles, BLOCK_MANY)),
@@ -65,7 +65,7 @@ def signed(size: Size) -> Duel[Run, int]:
 
 
 def machine(size: Size) -> Duel[Run, int]:
-    """Orders whose signatures count as verified, against the bare book in Python."""
+    """Hold orders whose signatures count as verified against the bare book in Python."""
     bench = _open(size)
     return Duel(
         _path("state machine", lambda: bench.run_machine(bench.singles, BLOCK_MANY)),

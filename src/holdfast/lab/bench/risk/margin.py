@@ -52,7 +52,7 @@ class Portfolios(NamedTuple):
 
 
 def scipy(size: Size) -> Duel[IntArray, IntArray]:
-    """Every account's worst scenario, against a sparse product with a dense array and its row minima."""
+    """Hold every account's worst scenario against a sparse product with a dense array and its row minima."""
     held = draw_portfolios(size)
 
     def load_peer() -> Contender[IntArray]:
@@ -71,7 +71,7 @@ def scipy(size: Size) -> Duel[IntArray, IntArray]:
 
 
 def reads(size: Size) -> Duel[IntArray, int]:
-    """Every account's worst scenario, against nothing but reads of the same rows in the same order."""
+    """Hold every account's worst scenario against nothing but reads of the same rows in the same order."""
     held = draw_portfolios(size)
 
     def compare(_: IntArray, total: int) -> Checked:
@@ -88,7 +88,7 @@ def reads(size: Size) -> Duel[IntArray, int]:
 
 
 def threads(size: Size) -> Duel[IntArray, IntArray]:
-    """Every account's worst scenario on two threads, against one; by the wall's clock."""
+    """Hold every account's worst scenario on two threads against one; by the wall's clock."""
     held = draw_portfolios(size)
 
     def compare(own: IntArray, peer: IntArray) -> Checked:
@@ -103,9 +103,9 @@ def threads(size: Size) -> Duel[IntArray, IntArray]:
 
 
 def fill(size: Size) -> Duel[IntArray, IntArray]:
-    """One fill's change of an account's sums and its new worst scenario, against NumPy's calls for the same."""
+    """Hold an account's new sums and worst scenario after a fill against NumPy's calls for the same."""
     held = draw_portfolios(size)
-    fills = _Fills(held)
+    fills = Fills(held)
 
     def load_peer() -> Contender[IntArray]:
         return timed("NumPy, a call a fill", fills.run_numpy, _FILLS_IN_PYTHON)
@@ -120,7 +120,7 @@ def fill(size: Size) -> Duel[IntArray, IntArray]:
 def measure_growth(size: Size) -> Growth:
     """Return what the margin of so many accounts costs. Refuses: WrongResultError."""
     held = draw_portfolios(size)
-    whole, one = _margin("worst_rows", held), timed("add_fills", (fills := _Fills(held)).run, _FILLS)
+    whole, one = _margin("worst_rows", held), timed("add_fills", (fills := Fills(held)).run, _FILLS)
     worst, sums = whole.take_turn().result, fills.sums
     if not np.array_equal(worst, sums.min(axis=1)):
         raise WrongResultError("the worst scenarios are the least of the sums")
@@ -146,7 +146,7 @@ def draw_portfolios(size: Size) -> Portfolios:
     )
 
 
-class _Fills:
+class Fills:
     """Fills of random accounts, each followed later by its reverse, so that every run begins with the same sums."""
 
     def __init__(self, held: Portfolios) -> None:

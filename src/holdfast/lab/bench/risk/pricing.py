@@ -59,7 +59,7 @@ class Kernel(Protocol):
 
     def compute_rows(self, slices: Slices, options: Options, grid: Grid, marks_e8: IntArray) -> IntArray: ...
 
-    def black76(  # noqa: D102, PLR0917 -- as the kernel
+    def black76(
         self,
         forward: FloatArray,
         strike: FloatArray,
@@ -83,17 +83,17 @@ class _Twin:
 
 
 def native_quantlib(size: Size) -> Duel[Values, list[Greeks]]:
-    """The native kernel, against QuantLib's calculator in a Python loop."""
+    """Hold the native kernel against QuantLib's calculator in a Python loop."""
     return _against_quantlib(size, "native kernel", _native())
 
 
 def twin_quantlib(size: Size) -> Duel[Values, list[Greeks]]:
-    """The NumPy twin, against the same loop."""
+    """Hold the NumPy twin against the same loop."""
     return _against_quantlib(size, "NumPy twin", _Twin())
 
 
 def native_vollib(size: Size) -> Duel[Values, list[Greeks]]:
-    """The native kernel, against py_vollib's price and four analytic Greeks."""
+    """Hold the native kernel against py_vollib's price and four analytic Greeks."""
     book = draw_book(size.options)
 
     def load_peer() -> Contender[list[Greeks]]:
@@ -115,7 +115,7 @@ def native_vollib(size: Size) -> Duel[Values, list[Greeks]]:
 
 
 def inexact(size: Size) -> Duel[Values, Values]:
-    """The native kernel, against the same in C that may give other bits on every machine."""
+    """Hold the native kernel against the same in C that may give other bits on every machine."""
     book = draw_book(size.options)
 
     def load_peer() -> Contender[Values]:
@@ -131,17 +131,17 @@ def inexact(size: Size) -> Duel[Values, Values]:
 
 
 def array(size: Size) -> Duel[IntArray, FloatArray]:
-    """The fused risk array, against as many prices of single options by the same kernel."""
+    """Hold the fused risk array against as many prices of single options by the same kernel."""
     return _against_prices(size, "native kernel", _native(), _Twin())
 
 
 def array_twin(size: Size) -> Duel[IntArray, FloatArray]:
-    """The same of the NumPy twin."""
+    """Hold the twin's risk array against the twin's prices."""
     return _against_prices(size, "NumPy twin", _Twin(), _native())
 
 
 def implied(size: Size) -> Duel[FloatArray, list[float]]:
-    """Implied deviations, against QuantLib's solver; both errors are measured against the deviations drawn."""
+    """Hold implied deviations against QuantLib's solver; both errors are measured against the deviations drawn."""
     book, kernel = draw_book(size.options), _native()
     true, price, out = np.sqrt(book.variance), np.empty(book.count), np.empty(book.count)
     kernel.black76_price(book.forward, book.strike, book.variance, book.is_call, price)
@@ -174,7 +174,7 @@ def draw_book(count: int) -> Book:
     years = rng.uniform(1 / 365, 1.0, count)
     variance = rng.uniform(0.2, 1.5, count) ** 2 * years
     away = rng.uniform(-_DEVIATIONS_AWAY_MAX, _DEVIATIONS_AWAY_MAX, count)
-    return Book(forward, forward * np.exp(away * np.sqrt(variance)), variance, years, rng.random(count) < 0.5)
+    return Book(forward, forward * np.exp(away * np.sqrt(variance)), variance, years, rng.integers(0, 2, count) == 1)
 
 
 def draw_listing(instruments: int) -> Listing:
@@ -268,7 +268,9 @@ def _compare(book: Book, own: Values, peer: Values | list[Greeks]) -> Checked:
     ensure_equal(f"the prices, by {errors[0]:.2g} of the forward", condition=errors[0] <= _PRICE_ERROR_MAX)
     ensure_equal(f"the Greeks, by {max(errors[1:]):.2g}", condition=max(errors[1:]) <= _GREEK_ERROR_MAX)
     greeks = f"{max(errors[1:]):.1e}"
-    return Checked(f"{book.count:,} options; prices differ by {errors[0]:.1e} of the forward, scaled Greeks by {greeks}")
+    return Checked(
+        f"{book.count:,} options; prices differ by {errors[0]:.1e} of the forward, scaled Greeks by {greeks}"
+    )
 
 
 def _against_prices(size: Size, name: str, kernel: Kernel, other: Kernel) -> Duel[IntArray, FloatArray]:

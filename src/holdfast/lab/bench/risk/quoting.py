@@ -6,11 +6,13 @@ from holdfast.risk.quoting import QuotingCost, make_chain, quoting_cost
 
 
 def quoting(_size: Size) -> Duel[QuotingCost, QuotingCost]:
-    """Initial margin over the notional of the quotes under protection, against the same without."""
+    """Hold the initial margin of protected quotes, over their notional, against that of unprotected ones."""
     cost = quoting_cost(make_chain())
 
     def compare(own: QuotingCost, _: QuotingCost) -> Checked:
-        ensure_equal("margin is positive, and protection only lowers it", condition=0 < own.initial <= own.initial_unprotected)
+        ensure_equal(
+            "margin is positive, and protection only lowers it", condition=0 < own.initial <= own.initial_unprotected
+        )
         notional = f"{own.notional:,.0f} USD in {own.quotes:,} quotes of {own.instruments:,} options"
         return Checked(f"{own.initial:,.0f} USD for {notional}; {own.initial_unprotected:,.0f} USD without protection")
 

@@ -73,5 +73,13 @@ ROWS: Final = (
     Row("step", "a block's whole risk step / its kernels", Kind.COST, 2, "ms a block", _MS, "exchange:step"),
     Row("signed", "signed orders / bare verification", Kind.SPEED, 0.6, "us an order", _US, "exchange:signed"),
     Row("machine", "orders without signatures / bare book", Kind.SPEED, 0.05, "us an order", _US, "exchange:machine"),
-    Row("quoting", "quotes of a whole chain: margin / notional", Kind.SPEED, None, "% of the notional", 100.0, "quoting:quoting"),
+    Row(
+        "quoting",
+        "quotes of a whole chain: margin / notional",
+        Kind.SPEED,
+        None,
+        "% of the notional",
+        100.0,
+        "quoting:quoting",
+    ),
 )
