@@ -12,6 +12,7 @@ from holdfast.lab.bench.paths import BLOCK_MANY, Bench, Run, Sizes
 from holdfast.lab.bench.risk.duel import Checked, Contender, Duel, Taken, WrongResultError, ensure_equal, timed
 from holdfast.lab.bench.risk.rows import Size
 from holdfast.lab.bench.risk.world import World, make_world
+from holdfast.lab.bench.stages import StageTimes
 from holdfast.lab.solo import FIRST_ACCOUNT
 from holdfast.primitives.units import value_per_lot_atoms
 from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
@@ -57,20 +58,20 @@ def step(size: Size) -> Duel[Draft, int]:
 def signed(size: Size) -> Duel[Run, int]:
     """Hold signed orders through one replica against the verifier alone."""
     bench = _open(size)
-    return Duel(
-        _path("signed orders", lambda: bench.run_signed(bench.singles, BLOCK_MANY)),
-        lambda: Contender("bare verification", lambda: Taken(0, 1 / bench.verify_bare())),
-        lambda run, _: _check_refused(run),
+    return _path(
+        "signed orders",
+        lambda stages: bench.run_signed(bench.singles, BLOCK_MANY, stages),
+        Contender("bare verification", lambda: Taken(0, 1 / bench.verify_bare())),
     )
 
 
 def machine(size: Size) -> Duel[Run, int]:
     """Hold orders whose signatures count as verified against the bare book in Python."""
     bench = _open(size)
-    return Duel(
-        _path("state machine", lambda: bench.run_machine(bench.singles, BLOCK_MANY)),
-        lambda: Contender("bare Python book", lambda: Taken(0, 1 / bench.match_bare())),
-        lambda run, _: _check_refused(run),
+    return _path(
+        "state machine",
+        lambda stages: bench.run_machine(bench.singles, BLOCK_MANY, stages),
+        Contender("bare Python book", lambda: Taken(0, 1 / bench.match_bare())),
     )
 
 
@@ -104,17 +105,18 @@ def _open(size: Size) -> Bench:
     return Bench(Sizes(orders=size.orders))
 
 
-def _path(name: str, run: Callable[[], Run]) -> Contender[Run]:
+def _path(name: str, run: Callable[[StageTimes | None], Run], peer: Contender[int]) -> Duel[Run, int]:
     def take_turn() -> Taken[Run]:
-        done = run()
+        done = run(None)
         return Taken(done, 1 / done.rate)
 
-    return Contender(name, take_turn)
+    def compare(done: Run, _: int) -> Checked:
+        ensure_equal(f"{done.refused} orders were refused", condition=done.refused == 0)
+        stages = sorted(run(StageTimes()).stages.items(), key=lambda stage: -stage[1])
+        told = ", ".join(f"{stage} {micros:.1f}" for stage, micros in stages)
+        return Checked(f"blocks of {BLOCK_MANY:,} orders, none refused; us an order, in a run that is watched: {told}")
 
-
-def _check_refused(run: Run) -> Checked:
-    ensure_equal(f"{run.refused} orders were refused", condition=run.refused == 0)
-    return Checked(f"blocks of {BLOCK_MANY:,} orders, none refused")
+    return Duel(Contender(name, take_turn), lambda: peer, compare)
 
 
 def _check_margins(draft: Draft, world: World) -> None:
