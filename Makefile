@@ -51,13 +51,13 @@ check-own: setup
 	@$(BIN)/python -m tools.lint
 
 check-kernels: setup
-	@$(call HAS_TOOL,fmt,format) cargo fmt --manifest-path kernels/Cargo.toml --check
-	@$(call HAS_TOOL,clippy,lint) cargo clippy --quiet --release --manifest-path kernels/Cargo.toml -- -D warnings
+	@$(call HAS_TOOL,fmt,format) cargo fmt --all --manifest-path kernels/Cargo.toml --check
+	@$(call HAS_TOOL,clippy,lint) cargo clippy --quiet --release --workspace --all-targets --manifest-path kernels/Cargo.toml -- -D warnings
 
 fmt: setup ## format everything
 	@$(BIN)/ruff format $(PYTHON_FILES)
 	@$(BIN)/ruff check --fix --exit-zero --quiet $(PYTHON_FILES)
-	@cargo fmt --manifest-path kernels/Cargo.toml
+	@cargo fmt --all --manifest-path kernels/Cargo.toml
 
 clean: ## remove what was made here, except .venv (removing that needs the network afterwards)
 	@rm -rf out kernels/target .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

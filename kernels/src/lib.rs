@@ -3,11 +3,13 @@
 //! Python keeps the state and owns every decision; a kernel is handed what it needs and returns what it computed.
 
 mod arrays;
+mod buffers;
 mod dispatch;
 mod ed25519;
 mod hash;
 mod margin;
 mod msgpack;
+mod pricing;
 mod tree;
 
 use pyo3::prelude::*;
@@ -19,5 +21,6 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     hash::register(module)?;
     margin::register(module)?;
     msgpack::register(module)?;
+    pricing::register(module)?;
     tree::register(module)
 }

@@ -1,7 +1,8 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
 _Int64s: TypeAlias = NDArray[np.int64]
@@ -80,3 +81,39 @@ def margin_account_stress(
     out: _Int64s,
     path: str | None = None,
 ) -> None: ...
+
+# Pricing: `path` is one of pricing_paths(); columns in the order of the tuples of `primitives.pricing`.
+def pricing_paths() -> list[str]: ...
+def compute_marks(
+    path: str,
+    slice_columns: Sequence[npt.NDArray[np.int64]],
+    option_columns: Sequence[npt.NDArray[np.int64]],
+    out: Sequence[npt.NDArray[np.int64]],
+) -> None: ...
+def compute_rows(
+    path: str,
+    slice_columns: Sequence[npt.NDArray[np.int64]],
+    option_columns: Sequence[npt.NDArray[np.int64]],
+    grid_columns: Sequence[npt.NDArray[np.int64]],
+    marks_e8: npt.NDArray[np.int64],
+    out: npt.NDArray[np.int64],
+) -> None: ...
+def vol_scale_ppm(path: str, remaining_ms: npt.NDArray[np.int64], out: npt.NDArray[np.int64]) -> None: ...
+def black76(
+    path: str,
+    columns: Sequence[npt.NDArray[np.float64]],
+    is_call: npt.NDArray[np.uint8],
+    out: Sequence[npt.NDArray[np.float64]],
+) -> bool: ...
+def black76_price(
+    path: str,
+    columns: Sequence[npt.NDArray[np.float64]],
+    is_call: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.float64],
+) -> bool: ...
+def implied_deviation(
+    path: str,
+    columns: Sequence[npt.NDArray[np.float64]],
+    is_call: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.float64],
+) -> bool: ...

@@ -1,15 +1,12 @@
 """The kernel's shape: parity, order, windows, edges, refusals, bits."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from holdfast.primitives import pricing
 from holdfast.primitives.check import BrokenInvariantError
-from holdfast.primitives.pricing import Grid, IntArray, Options, Slices
+from holdfast.primitives.pricing import Grid, IntArray, Options, Slices, arrays
+from holdfast.primitives.pricing.golden import golden_inputs
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
@@ -55,40 +52,16 @@ def make_grid(**columns: IntArray) -> Grid:
 STRIKES_E8 = np.arange(40_000, 250_001, 2_500, dtype=np.int64) * USD_E8
 
 
-def test_golden__this_build__computes_the_pinned_bits() -> None:
-    pricing.check_golden()
-
-
-def test_golden__other_bits__halt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pricing, "_LN2_LOW", np.nextafter(pricing._LN2_LOW, 1.0) * 1.0001)
-    with pytest.raises(BrokenInvariantError, match="pinned bits"):
-        pricing.check_golden()
-
-
-def test_golden__every_wider_instruction_set_disabled__keeps_its_bits() -> None:
-    code = (
-        "import numpy._core._multiarray_umath as core, os\n"
-        "from holdfast.primitives import pricing\n"
-        "off = os.environ['NPY_DISABLE_CPU_FEATURES'].split()\n"
-        "print(pricing.golden_hash(), any(core.__cpu_features__[name] for name in off))\n"
-    )
-    core = np._core._multiarray_umath  # type: ignore[attr-defined]
-    wide = [name for name in core.__cpu_dispatch__ if core.__cpu_features__.get(name)]
-    environment = os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(wide)}
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert run.stdout.split() == [pricing.GOLDEN, "False"]
-
-
 def test_blocks__another_size__gives_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    slices, options, grid = pricing._golden_inputs()
+    slices, options, grid = golden_inputs()
     marks = pricing.compute_marks(slices, options).mark_e8
     rows = pricing.compute_rows(slices, options, grid, marks)
-    monkeypatch.setattr(pricing, "_BLOCK_ELEMENTS", 96)
+    monkeypatch.setattr(arrays, "_BLOCK_ELEMENTS", 96)
     assert np.array_equal(rows, pricing.compute_rows(slices, options, grid, marks))
 
 
 def test_rows__one_instrument_alone__equal_its_row_among_all() -> None:
-    slices, options, grid = pricing._golden_inputs()
+    slices, options, grid = golden_inputs()
     marks = pricing.compute_marks(slices, options).mark_e8
     rows = pricing.compute_rows(slices, options, grid, marks)
     for i in (0, 101, 255):
@@ -140,7 +113,7 @@ def test_future__as_a_call_without_strike__is_the_forward() -> None:
 
 
 def test_rows__without_shock__are_zero() -> None:
-    slices, options, grid = pricing._golden_inputs()
+    slices, options, grid = golden_inputs()
     calm = Grid(*(column * 0 for column in grid))._replace(dampen_ppm=grid.dampen_ppm * 0 + 1_000_000)
     rows = pricing.compute_rows(slices, options, calm, pricing.compute_marks(slices, options).mark_e8)
     assert not rows.any()

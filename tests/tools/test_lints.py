@@ -75,7 +75,7 @@ CASES = [
     ("comment", CORE, "x = 1  # " + "TO" + "DO later", "x = 1  # the bound of the page"),
     ("comment", CORE, "# ---- helpers ----", "# a-b is one word"),
 ]
-OUTSIDE = ("src/holdfast/node/ports.py", "src/holdfast/primitives/pricing.py")
+OUTSIDE = ("src/holdfast/node/ports.py", "src/holdfast/primitives/pricing/black.py")
 
 
 def rules_broken(path: str, text: str) -> set[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from holdfast.cli.chaos import chaos
+from holdfast.cli.kernel import DEFAULT_KERNEL, KernelName, choose_kernel
 from holdfast.lab.history import HistoryError
 from holdfast.lab.replay_settings import ReplayInputError
 from holdfast.lab.simulate import SeedResult, count_kinds, run_seeds
@@ -31,6 +32,7 @@ def simulate(
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=1, max=1_000_000)] = 200,
     first: Annotated[int, typer.Option(help="The first seed.", min=0)] = 0,
     jobs: Annotated[int, typer.Option(help="Processes side by side.", min=1, max=64)] = 2,
+    kernel: KernelName = DEFAULT_KERNEL,
 ) -> None:
     """Run many short seeded simulations with trades and faults; agreement and liveness must hold in all.
 
@@ -38,6 +40,7 @@ def simulate(
 
     Exit codes: 0 all held; 1 a run failed, or a kind of fault fired in fewer than 20 of 200 runs; 2 bad input.
     """
+    choose_kernel("lab simulate", kernel)
     started = time.monotonic()
     done = 0
 
@@ -50,7 +53,7 @@ def simulate(
             typer.echo(f"\r{done}/{seeds} seeds", err=True, nl=False)
 
     try:
-        results = run_seeds(path, range(first, first + seeds), jobs=jobs, on_result=show)
+        results = run_seeds(path, range(first, first + seeds), jobs=jobs, kernel=kernel, on_result=show)
     except (HistoryError, ReplayInputError) as error:
         typer.echo(f"holdfast lab simulate: {error}", err=True)
         raise typer.Exit(EXIT_BAD_INPUT) from None

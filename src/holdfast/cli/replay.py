@@ -7,6 +7,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from holdfast.cli.kernel import DEFAULT_KERNEL, KernelName, choose_kernel
 from holdfast.cli.progress import watch
 from holdfast.lab.fault_specs import FaultSpecError, describe_kinds
 from holdfast.lab.history import HistoryError
@@ -57,12 +58,14 @@ def replay(
         Path | None, typer.Option(help="Keep the chain in this empty directory, for verify-chain.", metavar="DIR")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    kernel: KernelName = DEFAULT_KERNEL,
     readers: Annotated[int, typer.Option(help="Threads that query all the while.", hidden=True)] = 0,
     restore_at: Annotated[
         int | None, typer.Option(help="Restore the last validator from a snapshot after this height.", hidden=True)
     ] = None,
 ) -> None:
     """Send price history through replicas of the exchange; `_HELP` is what a user reads."""
+    choose_kernel("replay", kernel)
     try:
         settings = ReplaySettings(
             path=path,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from holdfast.cli.kernel import DEFAULT_KERNEL, KernelName, choose_kernel
 from holdfast.cli.show import stop
 from holdfast.client.errors import EXIT_USAGE
 
@@ -35,6 +36,7 @@ def up(
     ] = 0,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
     log_format: Annotated[str, typer.Option(help="console or json.")] = "console",
+    kernel: KernelName = DEFAULT_KERNEL,
 ) -> None:
     """Start an exchange: validators, a market with makers and takers, and the API.
 
@@ -42,6 +44,7 @@ def up(
 
     Example: holdfast up --validators 4 --port 8080
     """
+    choose_kernel("up", kernel)
     from holdfast.lab.devnet.serve import Options, run
     from holdfast.lab.devnet.settings import DevnetSettings, SettingsError
 

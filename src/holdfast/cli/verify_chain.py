@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from holdfast.cli.kernel import DEFAULT_KERNEL, KernelName, choose_kernel
 from holdfast.cli.show import stop
 from holdfast.lab.audit import AuditProgress, AuditReport, AuditSettings, OnProgress
 from holdfast.lab.audit import verify_chain as audit_chain
@@ -54,8 +55,10 @@ def verify_chain(
         int | None, typer.Option(help="Only the first and the last N blocks for the second engine.", metavar="N")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    kernel: KernelName = DEFAULT_KERNEL,
 ) -> None:
     """Audit a chain; `_HELP` is what a user reads."""
+    choose_kernel("verify-chain", kernel)
     settings = AuditSettings(
         directory=directory,
         validator=validator,

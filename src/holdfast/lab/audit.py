@@ -160,7 +160,7 @@ class _Audit:
             note=self.log.note,
         )
         self.since = 0
-        pricing.check_golden()
+        pricing.ensure_kernel()
         self.product = Product(self.log.genesis) if settings.with_product else None
         self.reference: ReferenceExchange | None = None
 

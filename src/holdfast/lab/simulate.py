@@ -16,6 +16,7 @@ from holdfast.lab.history import load_history
 from holdfast.lab.replay import run_replay
 from holdfast.lab.replay_settings import ReplaySettings
 from holdfast.lab.verdict import Verdict
+from holdfast.primitives import pricing
 from holdfast.primitives.units import MINUTE_MS
 
 BLOCKS: Final = 42
@@ -84,11 +85,19 @@ def judge(verdict: Verdict, fired: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def run_seeds(
-    path: Path, seeds: Iterable[int], *, jobs: int = 1, on_result: Callable[[SeedResult], None] | None = None
+    path: Path,
+    seeds: Iterable[int],
+    *,
+    jobs: int = 1,
+    kernel: str = pricing.DEFAULT_KERNEL,
+    on_result: Callable[[SeedResult], None] | None = None,
 ) -> list[SeedResult]:
-    """Run seeds, side by side in so many processes; results come in the order of the seeds."""
+    """Run seeds, side by side in so many processes; results come in the order of the seeds.
+
+    Each process chooses the pricing kernel for itself.
+    """
     results: list[SeedResult] = []
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=pricing.choose_kernel, initargs=(kernel,)) as pool:
         for result in pool.map(partial(run_seed, path), seeds, chunksize=2):
             results.append(result)
             if on_result is not None:

@@ -75,7 +75,7 @@ class ExchangeApplication:
         Raises StoreError for a damaged store, VersionError for another program's, BrokenInvariantError where this
         build's pricing has other bits.
         """
-        pricing.check_golden()
+        pricing.ensure_kernel()
         self._disk = disk
         self._store = StateStore(disk, jobs)
         self._report_source = report_source

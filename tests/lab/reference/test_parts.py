@@ -19,6 +19,7 @@ from holdfast.lab.reference.refusals import RefusedError
 from holdfast.lab.reference.reports import decode_report
 from holdfast.lab.reference.tree import compute_root
 from holdfast.primitives import pricing as kernel
+from holdfast.primitives.pricing.golden import golden_inputs
 from holdfast.primitives.reject import Malformed, RejectedError
 from holdfast.protocol.accounts.rules import compute_nonce_window
 from holdfast.protocol.instruments.params import InstrumentParams
@@ -158,7 +159,7 @@ def test_scenarios__are_those_that_margin_lists() -> None:
 
 
 def golden() -> tuple[list[pricing.Inputs], list[surface_params.ScenarioGrid]]:
-    slices, options, grid = kernel._golden_inputs()
+    slices, options, grid = golden_inputs()
     grids = [surface_params.ScenarioGrid(*(tuple(column[row].tolist()) for column in grid)) for row in range(2)]
     inputs = []
     for number, columns in enumerate(zip(*(column.tolist() for column in options), strict=True)):

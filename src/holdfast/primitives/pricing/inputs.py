@@ -1,7 +1,4 @@
-"""What the pricing kernel takes and gives: int64 columns, their scales, and the bounds inside which it is exact.
-
-Integers only; the floats are in `pricing.py`, which passes these names on.
-"""
+"""What the pricing kernels take and give: columns, their scales, and the bounds inside which no digit is lost."""
 
 from typing import Final, NamedTuple
 
@@ -11,6 +8,8 @@ import numpy.typing as npt
 from holdfast.primitives.check import ensure
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 _GRID_AXES: Final = 2
 EXACT_MAX: Final = 2**53 - 1  # every integer up to here is a double
@@ -21,6 +20,12 @@ _SPOT_SHOCK_MAX_PPM: Final = 10_000_000
 _VOL_SHOCK_MAX_PPM: Final = 10_000_000
 _LOT_MAX_E8: Final = 10**12
 _REMAINING_MAX_MS: Final = 10 * 365 * 86_400_000
+
+# Inside these no operation on doubles overflows, underflows or is invalid.
+_VALUE_RANGE: Final = (1e-12, 1e15)
+_VARIANCE_RANGE: Final = (0.0, 100.0)
+_YEARS_RANGE: Final = (1e-12, 1000.0)
+_PRICE_RANGE: Final = (0.0, 1e15)
 
 
 class Slices(NamedTuple):
@@ -65,6 +70,16 @@ class Marks(NamedTuple):
     theta_e8: IntArray  # USD x 1e8 a coin for one day
 
 
+class Values(NamedTuple):
+    """Black-76 values of options given in doubles, in the money of the forward. All float64, all of one length."""
+
+    price: FloatArray  # undiscounted
+    delta: FloatArray  # change of the price with the forward
+    gamma: FloatArray  # change of delta with the forward
+    vega: FloatArray  # change of the price with the volatility, for a volatility of 1.00
+    theta: FloatArray  # change of the price with a year's passing; never positive
+
+
 def check_inputs(slices: Slices, options: Options) -> None:
     """Halt on arrays outside the kernel's domain; the rules that build them keep inside it."""
     length, count = slices.forward_e8.shape[0], options.strike_e8.shape[0]
@@ -99,6 +114,30 @@ def check_grid(slices: Slices, grid: Grid) -> None:
     ensure(_within(grid.vol_ppm, -_VOL_SHOCK_MAX_PPM, _VOL_SHOCK_MAX_PPM), "volatility shocks are bounded")
     ensure(_within(grid.rho_shift_ppm, -2_000_000, 2_000_000), "correlation shocks are bounded")
     ensure(_within(grid.dampen_ppm, 0, 1_000_000), "a dampener counts between nothing and all")
+
+
+def check_options(
+    forward: FloatArray, strike: FloatArray, variance: FloatArray | None = None, years: FloatArray | None = None
+) -> None:
+    """Refuse doubles outside the domain. Refuses: ValueError that names the row and the field."""
+    _check_range("forward", forward, _VALUE_RANGE)
+    _check_range("strike", strike, _VALUE_RANGE)
+    if variance is not None:
+        _check_range("variance", variance, _VARIANCE_RANGE)
+    if years is not None:
+        _check_range("years", years, _YEARS_RANGE)
+
+
+def check_prices(price: FloatArray) -> None:
+    """Refuse prices that are not numbers. Refuses: ValueError that names the row."""
+    _check_range("price", price, _PRICE_RANGE)
+
+
+def _check_range(name: str, column: FloatArray, bounds: tuple[float, float]) -> None:
+    low, high = bounds
+    if column.shape[0] and not (column.min() >= low and column.max() <= high):
+        row = int(np.argmin((column >= low) & (column <= high)))
+        raise ValueError(f"row {row}: {name} is {column[row]}; give a number between {low:g} and {high:g}")
 
 
 def is_vector(column: IntArray, length: int) -> bool:
