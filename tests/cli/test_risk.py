@@ -79,11 +79,12 @@ def test_margin__of_a_file_of_cases__tells_each_by_its_name() -> None:
 
 def test_compare__tells_every_model_side_by_side() -> None:
     told = ask("compare", EXAMPLE)
-    assert list(told) == ["derive-pm2", "derive-standard", "deribit-pm", "deribit-standard"]
+    assert list(told) == ["holdfast", "derive-pm2", "derive-standard", "deribit-pm", "deribit-standard"]
+    assert told.pop("holdfast")["refused"].endswith("the exchange lists no perpetual; its futures are dated")
     assert all(set(answer) >= KEYS for answer in told.values())
     code, out, _ = call("compare", EXAMPLES / "portfolio.csv")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == ["model", *told]
+    assert [line.split()[0] for line in out.splitlines()] == ["model", "holdfast", *told, "holdfast"]
 
 
 def test_compare__a_model_that_refuses__is_told_with_the_row() -> None:
@@ -100,7 +101,7 @@ def test_compare__no_model_margins_it__is_bad_input(tmp_path: Path) -> None:
     path.write_text(json.dumps(refused), encoding="utf-8")
     code, out, err = call("compare", path)
     assert (code, out) == (2, "")
-    assert "none: no model margins it: positions[1] BTC-28JUN24: instrument: PM2 has no dated futures" in err
+    assert "none: no model margins it: positions[0] BTC-PERPETUAL: instrument: the exchange lists no perpetual" in err
 
 
 def test_bad_input__is_one_line_with_row_and_field(tmp_path: Path) -> None:
@@ -119,7 +120,10 @@ def test_bad_input__is_one_line_with_row_and_field(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("margin", EXAMPLE, "--model", "span"), "--model: 'span' is none of derive-pm2, derive-standard, deribit-pm"),
+        (
+            ("margin", EXAMPLE, "--model", "span"),
+            "--model: 'span' is none of holdfast, derive-pm2, derive-standard, deribit-pm",
+        ),
         (("margin", EXAMPLES / "none.json", "--model", "derive-pm2"), "none.json: No such file or directory"),
         (("margin", EXAMPLES, "--model", "derive-pm2"), "Is a directory"),
         (("compare", EXAMPLE, "--case", "Test9"), "--case: 'Test9' is not in the file, which holds portfolio"),

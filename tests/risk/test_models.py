@@ -7,19 +7,29 @@ from copy import deepcopy
 
 import pytest
 
-from holdfast.risk import MODELS, InputError, MarginResult, Portfolio, compare_models, compute_margin, load_portfolio
+from holdfast.risk import (
+    DEFAULT_MODEL,
+    MODELS,
+    InputError,
+    MarginResult,
+    Portfolio,
+    compare_models,
+    compute_margin,
+    load_portfolio,
+)
 from holdfast.risk.result import name_worst
 from tests.support.margin_cases import EXAMPLES, Tree, changed, document, pm2_case, read, standard_case
 
 NAMES = ["derive-pm2", "derive-standard", "deribit-pm", "deribit-standard"]
 
 
-def test_models__are_the_four_published_ones() -> None:
-    assert list(MODELS) == NAMES
+def test_models__are_the_exchange_s_own_and_the_four_published_ones() -> None:
+    assert list(MODELS) == ["holdfast", *NAMES]
+    assert DEFAULT_MODEL == "holdfast"
 
 
 def test_model__unknown__is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"model: 'span' is none of derive-pm2, derive-standard, deribit-pm"):
+    with pytest.raises(InputError, match=r"model: 'span' is none of holdfast, derive-pm2, derive-standard, deribit-pm"):
         compute_margin(load_portfolio(EXAMPLES / "portfolio.json"), "span")
 
 
@@ -56,6 +66,7 @@ def test_comparison__a_model_that_lacks_something__says_which_row() -> None:
 
 def test_comparison__of_a_published_form__margins_it_under_all() -> None:
     answers = compare_models(read(pm2_case()))
+    assert str(answers.pop("holdfast")).endswith("the exchange lists no perpetual; its futures are dated")
     assert all(isinstance(answer, MarginResult) for answer in answers.values())
 
 

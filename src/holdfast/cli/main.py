@@ -26,7 +26,9 @@ COMMANDS: Final = {
     "verify-chain": Entry("verify_chain:verify_chain", "Execute a chain again with two engines, and compare."),
     "backup": Entry("backup:backup", "Copy a data directory, running or stopped."),
     "restore": Entry("backup:restore", "Make a data directory, or one validator of it, of a backup."),
-    "risk": Entry("risk:risk", "Margin a portfolio under the models that venues publish, and compare them."),
+    "risk": Entry(
+        "risk:risk", "Margin, scenarios and what-ifs of a portfolio, by the exchange's rules and published ones."
+    ),
     "bench": Entry("bench:bench", "Measure the exchange against a peer and a limit."),
     "lab": Entry("lab:lab", "The fault lab."),
 }

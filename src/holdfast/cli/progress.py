@@ -2,14 +2,16 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from holdfast.lab.replay import OnProgress, Progress
 from holdfast.lab.replay_settings import show_time
 
 _LINE_EVERY_SECONDS: Final = 15
+
+Item = TypeVar("Item")
 
 
 @contextmanager
@@ -30,6 +32,27 @@ def watch() -> Iterator[OnProgress]:
             bar.update(task, total=progress.intervals, completed=progress.interval, description=_describe(progress))
 
         yield show
+
+
+def track(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
+    """Yield items while a bar on a terminal, or a plain line every few seconds elsewhere, shows how far it is."""
+    if not sys.stderr.isatty():
+        yield from _tell_lines(items, label, total)
+        return
+    from rich.console import Console
+    from rich.progress import track as draw
+
+    yield from draw(items, description=label, total=total, console=Console(stderr=True), transient=True)
+
+
+def _tell_lines(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
+    last = time.monotonic()
+    for place, item in enumerate(items):
+        if time.monotonic() - last >= _LINE_EVERY_SECONDS:
+            last = time.monotonic()
+            sys.stderr.write(f"{label} {place}/{total}\n")
+            sys.stderr.flush()
+        yield item
 
 
 def _lines() -> OnProgress:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
-from holdfast.risk.documents import read_document, split_csv, split_json
+from holdfast.risk.document_positions import read_document
+from holdfast.risk.documents import split_csv, split_json
 from holdfast.risk.portfolio import Portfolio
 from holdfast.risk.rows import InputError, Row, as_row
 from holdfast.risk.vectors import is_pm2_case, is_standard_case, read_pm2_case, read_standard_case

@@ -1,7 +1,7 @@
-"""The published margin models, by name, and how to ask one of them.
+"""The margin models, the exchange's own and the published ones, by name, and how to ask one of them.
 
     portfolio = load_portfolio(Path("portfolio.json"))
-    result = compute_margin(portfolio, "derive-pm2")
+    result = compute_margin(portfolio)
     print(result.initial, result.worst_scenario, result.to_json())
 
 Every model takes the same `Portfolio` and gives the same `MarginResult`; what a model does not have it refuses.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.risk import deribit, derive_pm2, derive_standard
+from holdfast.risk import deribit, derive_pm2, derive_standard, holdfast
 from holdfast.risk.portfolio import Portfolio
 from holdfast.risk.result import MarginResult
 from holdfast.risk.rows import InputError
@@ -29,12 +29,14 @@ class Model:
 MODELS: Final[Mapping[str, Model]] = {
     model.name: model
     for model in (
+        Model(holdfast.MODEL, "Holdfast, the exchange's own margin", holdfast.compute_margin),
         Model("derive-pm2", "Derive, PM2 portfolio margin", derive_pm2.compute_margin),
         Model("derive-standard", "Derive, standard manager", derive_standard.compute_margin),
         Model("deribit-pm", "Deribit, portfolio margin", deribit.compute_portfolio_margin),
         Model("deribit-standard", "Deribit, standard margin", deribit.compute_standard_margin),
     )
 }
+DEFAULT_MODEL: Final = holdfast.MODEL
 
 
 def find_model(name: str) -> Model:
@@ -47,7 +49,7 @@ def find_model(name: str) -> Model:
     return MODELS[name]
 
 
-def compute_margin(portfolio: Portfolio, model: str) -> MarginResult:
+def compute_margin(portfolio: Portfolio, model: str = DEFAULT_MODEL) -> MarginResult:
     """Margin a portfolio under one model, by its name.
 
     Refuses: what the model does not have, and figures that no double holds.

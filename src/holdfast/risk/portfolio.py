@@ -5,6 +5,7 @@ volatilities, rates and confidences are fractions (0.5 is 50 %), times are secon
 bounds of `holdfast.risk.rows`: the readers refuse the rest.
 """
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -36,7 +37,10 @@ class OptionPosition:
 
 @dataclass(frozen=True, slots=True)
 class FuturePosition:
-    """A dated future, or a perpetual where `seconds` is absent; its profit since entry and its funding are in USD."""
+    """A dated future, or a perpetual where `seconds` is absent; its profit since entry and its funding are in USD.
+
+    `entry` is the price it was entered at, where that and not the profit was given.
+    """
 
     row: str
     underlying: str
@@ -46,6 +50,39 @@ class FuturePosition:
     profit: float = 0.0
     funding: float = 0.0
     is_inverse: bool = False
+    entry: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An order that rests, above zero to buy; a future's has no strike. A quote is under market-maker protection."""
+
+    row: str
+    underlying: str
+    seconds: float
+    strike: float | None
+    is_call: bool
+    amount: float
+    price: float
+    is_quote: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """Market-maker protection in one underlying: no more coins of its quotes than this fill within a window."""
+
+    row: str
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class SurfaceSlice:
+    """One expiry of an SSVI surface with the power law: at-the-money total variance, rho, eta."""
+
+    row: str
+    total_variance: float
+    rho: float
+    eta: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +101,11 @@ class Collateral:
 
 @dataclass(frozen=True, slots=True)
 class Underlying:
-    """A coin's index and its perpetual; the margins beside them are Deribit's, in the currency that it margins in."""
+    """A coin's index and its perpetual; the margins beside them are Deribit's, in the currency that it margins in.
+
+    Of Derive's feeds a confidence is a share, 1 for certain. `oracle_confidence` is Holdfast's: the USD by which the
+    index may be off; `is_degraded` says that few validators report it.
+    """
 
     name: str
     spot: float
@@ -74,6 +115,9 @@ class Underlying:
     spot_margin: float = 0.0
     mmp_margin: float = 0.0
     open_orders_margin: float = 0.0
+    oracle_confidence: float = 0.0
+    is_degraded: bool = False
+    row: str = field(default="", compare=False)
 
     @property
     def beside_margin(self) -> float:
@@ -95,6 +139,7 @@ class Expiry:
     rate: float = 0.0
     rate_confidence: float = 1.0
     vol_confidence: float = 1.0
+    row: str = field(default="", compare=False)
 
     @property
     def forward(self) -> float:
@@ -106,7 +151,11 @@ class Expiry:
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """Everything that a model needs; `parameters` holds what was given beside a model's defaults, by model."""
+    """Everything that a model needs; `parameters` holds what was given beside a model's defaults, by model.
+
+    Expiries, surfaces and smiles are by underlying and seconds to expiry; a smile holds the marked volatility of each
+    strike and kind, `(strike, is_call)`. `moment` is the time of the market data, where it is known.
+    """
 
     cash: float
     options: tuple[OptionPosition, ...] = ()
@@ -116,6 +165,11 @@ class Portfolio:
     expiries: Mapping[tuple[str, float], Expiry] = field(default_factory=dict)
     stable_price: float = 1.0
     parameters: Mapping[str, Row] = field(default_factory=dict)
+    orders: tuple[OpenOrder, ...] = ()
+    protections: Mapping[str, Protection] = field(default_factory=dict)
+    surfaces: Mapping[tuple[str, float], SurfaceSlice] = field(default_factory=dict)
+    smiles: Mapping[tuple[str, float], Mapping[tuple[float, bool], float]] = field(default_factory=dict)
+    moment: dt.datetime | None = None
 
     def expiry_of(self, option: OptionPosition) -> Expiry:
         return self.expiries[option.underlying, option.seconds]

@@ -66,6 +66,10 @@ class MarginResult:
             "figures": dict(self.figures),
         }
 
+    def to_columns(self) -> dict[str, list[float] | list[str]]:
+        """Return the scenarios as columns: names, profit or loss in `currency`."""
+        return {"scenario": list(self.scenarios), "pnl": list(self.scenarios.values())}
+
     def to_json(self) -> str:
         """Return one line of JSON; numbers are written so that reading them gives the same doubles."""
         return json.dumps(self.to_dict(), allow_nan=False)

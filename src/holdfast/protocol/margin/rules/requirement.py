@@ -101,7 +101,7 @@ def compute_initial_atoms(draft: Draft, account_id: int, risk: AccountRisk) -> i
     """Return the initial requirement, open orders and the oracle's doubt included. Rounds: up."""
     stress = risk.stress + risk.orders if risk.open_lots else risk.stress
     if any(risk.quoted_lots):
-        stress = stress + _scaled_quotes(draft, account_id, risk)
+        stress = stress + compute_quotes_stress(draft, account_id, risk)
     return _initial_at(draft, risk, stress)
 
 
@@ -197,7 +197,7 @@ def _worst_loss_atoms(params: MarginParams, stress: Int64Array) -> int:
     return max(0, -min(worst, div_floor(against * params.cross_weight_ppm, PPM)))
 
 
-def _scaled_quotes(draft: Draft, account_id: int, risk: AccountRisk) -> Int64Array:
+def compute_quotes_stress(draft: Draft, account_id: int, risk: AccountRisk) -> Int64Array:
     """Return the quotes' losses as far as protection lets them fill. Rounds: toward the larger loss."""
     quotes = risk.quotes
     for index, underlying in enumerate(UNIVERSES):

@@ -1,0 +1,157 @@
+"""The pictures of `holdfast risk`, as PNG or SVG. This file alone of the package imports matplotlib."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Final, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from matplotlib.typing import RcKeyType
+
+from holdfast.risk.models import MODELS
+from holdfast.risk.result import MarginResult
+from holdfast.risk.rows import InputError
+from holdfast.risk.scenarios import ScenarioTable
+
+Answers = Mapping[str, MarginResult | InputError]
+Format = Literal["png", "svg"]
+
+INK: Final = "#1f2933"
+# Okabe and Ito's colours, which people with any colour vision can tell apart.
+LOSS: Final = "#d55e00"
+GAIN: Final = "#0072b2"
+SECOND: Final = "#56b4e9"
+STYLE: Final[dict[RcKeyType, object]] = {
+    "axes.edgecolor": "#9aa5b1",
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "figure.facecolor": "white",
+    "font.size": 9,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "holdfast",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+# Beyond this many cells their numbers cannot be read.
+_WRITTEN_MAX: Final = 150
+_TICKS_MAX: Final = 21
+
+
+def draw_scenarios_png(table: ScenarioTable) -> bytes:
+    """Return the heat map of a grid with its listed scenarios, as a PNG."""
+    return _draw_scenarios(table, "png")
+
+
+def draw_scenarios_svg(table: ScenarioTable) -> bytes:
+    """Return the heat map of a grid with its listed scenarios, as an SVG."""
+    return _draw_scenarios(table, "svg")
+
+
+def draw_comparison_png(answers: Mapping[str, Answers]) -> bytes:
+    """Return the requirements of every model as bars, one plot a portfolio, as a PNG."""
+    return _draw_comparison(answers, "png")
+
+
+def draw_comparison_svg(answers: Mapping[str, Answers]) -> bytes:
+    """Return the requirements of every model as bars, one plot a portfolio, as an SVG."""
+    return _draw_comparison(answers, "svg")
+
+
+def _draw_scenarios(table: ScenarioTable, kind: Format) -> bytes:
+    with mpl.rc_context(STYLE):
+        height = max(4.0, 0.24 * min(len(table.spots), 4 * _TICKS_MAX) + 1.2)
+        figure = Figure(figsize=(11, height), layout="constrained", dpi=110)
+        left, right = figure.subplots(1, 2, width_ratios=(3, 1.3))
+        _draw_heat(figure, left, table)
+        _draw_listed(right, table)
+        return _save(figure, kind)
+
+
+def _draw_heat(figure: Figure, axes: Axes, table: ScenarioTable) -> None:
+    most = max(float(np.abs(table.pnl).max()), 1e-9)
+    # Losses and gains of one size are equally strong.
+    image = axes.imshow(
+        table.pnl,
+        aspect="auto",
+        origin="lower",
+        cmap="RdBu",
+        norm=TwoSlopeNorm(0, -most, most),
+        interpolation="nearest",
+    )
+    for ticks, values in ((axes.set_yticks, table.spots), (axes.set_xticks, table.vols)):
+        step = -(-len(values) // _TICKS_MAX)
+        places = range(0, len(values), step)
+        ticks(places, [f"{values[place] * 100:+g}%" for place in places])
+    if table.pnl.size <= _WRITTEN_MAX:
+        for (row, column), value in np.ndenumerate(table.pnl):
+            colour = "white" if abs(value) > most * 0.6 else INK
+            axes.text(column, row, f"{value:,.0f}", ha="center", va="center", fontsize=7, color=colour)
+    axes.set_ylabel("spot")
+    axes.set_xlabel("volatility, at 30 days")
+    axes.set_title(f"Profit or loss, USD ({MODELS[table.model].title})")
+    bar = figure.colorbar(image, ax=axes, format=FuncFormatter(_dollars))
+    bar.outline.set_visible(False)
+
+
+def _draw_listed(axes: Axes, table: ScenarioTable) -> None:
+    names, values = list(table.listed), list(table.listed.values())
+    axes.barh(names, values, color=[LOSS if value < 0 else GAIN for value in values])
+    axes.invert_yaxis()
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.xaxis.set_major_formatter(FuncFormatter(_dollars))
+    axes.tick_params(axis="x", rotation=45)
+    axes.set_title("Listed by the model, USD")
+
+
+def _draw_comparison(answers: Mapping[str, Answers], kind: Format) -> bytes:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 3.4 * len(answers)), layout="constrained", dpi=110)
+        for axes, (name, found) in zip(
+            figure.subplots(len(answers), squeeze=False)[:, 0], answers.items(), strict=True
+        ):
+            _draw_bars(axes, found)
+            axes.set_title(f"Requirement of {name}, USD")
+        return _save(figure, kind)
+
+
+def _draw_bars(axes: Axes, answers: Answers) -> None:
+    places = np.arange(len(answers))
+    for side, name, colour in ((-0.2, "initial", GAIN), (0.2, "maintenance", SECOND)):
+        values = [_in_usd(answer, name) for answer in answers.values()]
+        bars = axes.barh(places + side, values, height=0.38, label=name, color=colour)
+        axes.bar_label(bars, [f"{value:,.0f}" if value else "" for value in values], padding=3, fontsize=8)
+    for place, answer in zip(places.tolist(), answers.values(), strict=True):
+        if isinstance(answer, InputError):
+            axes.text(0, place, " refuses", va="center", fontsize=8)
+    axes.set_yticks(places, list(answers))
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.xaxis.set_major_formatter(FuncFormatter(_dollars))
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _in_usd(answer: MarginResult | InputError, name: str) -> float:
+    if isinstance(answer, InputError):
+        return 0.0
+    value = answer.initial_requirement if name == "initial" else answer.maintenance_requirement
+    return value * answer.usd_per_unit
+
+
+def _dollars(value: float, _place: object) -> str:
+    return f"{value:,.0f}"
+
+
+def _save(figure: Figure, kind: Format) -> bytes:
+    image = BytesIO()
+    figure.savefig(image, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    return image.getvalue()

@@ -1,0 +1,118 @@
+"""One expiry of an SSVI surface with the power law, in doubles: its volatility at a strike, and its fit to single ones.
+
+Source: Gatheral and Jacquier, arXiv 1204.0646, eq. 4.1 and section 4: phi = eta / sqrt(theta (1 + theta)), free of
+butterfly arbitrage while eta (1 + |rho|) <= 2. The exchange prices by the same form in `primitives.pricing`, in which
+the option is on the settlement's average of 30 minutes, so that some of the variance never comes about.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.risk.black import YEAR_S
+from holdfast.risk.portfolio import SETTLEMENT_S, Expiry, SurfaceSlice
+
+FloatArray = NDArray[np.float64]
+
+# What the curvature is where the strikes do not tell it, and the skew too where there is only one.
+ETA_UNKNOWN: Final = 1.0
+BUTTERFLY_MAX: Final = 2.0
+_RHO_MAX: Final = 0.999
+_STEPS_MAX: Final = 200
+_STEP: Final = 1e-6
+_DAMPING: Final = 1e-4
+_DAMPING_MAX: Final = 1e12
+_TINY: Final = 1e-12
+_PARAMETERS: Final = 3
+
+
+class Smile(NamedTuple):
+    """At-the-money total variance, rho and eta of one expiry."""
+
+    theta: float
+    rho: float
+    eta: float
+
+
+class FittedSmile(NamedTuple):
+    """A fit, how many single volatilities it is of, and how far it is off them, as fractions of volatility."""
+
+    smile: Smile
+    points: int
+    error_mean: float
+    error_max: float
+
+
+def compute_average_share(seconds: float) -> float:
+    """Return the variance of the settlement average over that of the last price, as the exchange's kernel counts it."""
+    window = max(seconds, SETTLEMENT_S)
+    return (window - 2 / 3 * SETTLEMENT_S) / window
+
+
+def compute_vols(smile: Smile, moneyness: FloatArray, seconds: float) -> FloatArray:
+    """Return the Black-76 volatility at each ln(strike / forward)."""
+    phi = smile.eta / math.sqrt(smile.theta * (1 + smile.theta))
+    wing = phi * moneyness + smile.rho
+    root: FloatArray = np.sqrt(wing * wing + 1 - smile.rho**2)
+    variance = smile.theta / 2 * (1 + smile.rho * phi * moneyness + root)
+    vols: FloatArray = np.sqrt(variance * (compute_average_share(seconds) * YEAR_S / seconds))
+    return vols
+
+
+def surface_vol(surface: SurfaceSlice, strike: float, expiry: Expiry) -> float:
+    """Return the volatility of a surface's expiry at a strike."""
+    smile = Smile(surface.total_variance, surface.rho, surface.eta)
+    return float(compute_vols(smile, np.array([math.log(strike / expiry.forward)]), expiry.seconds)[0])
+
+
+def fit_smile(moneyness: Sequence[float], vols: Sequence[float], seconds: float) -> FittedSmile:
+    """Fit level, skew and curvature to single volatilities by least squares; only as many of them as there are strikes.
+
+    With two strikes the curvature is `ETA_UNKNOWN`, with one the skew is none besides.
+    """
+    places: FloatArray = np.array(moneyness, dtype=np.float64)
+    wanted: FloatArray = np.array(vols, dtype=np.float64)
+    free = min(_PARAMETERS, len(set(moneyness)))
+    level = float(np.mean(wanted)) ** 2 * seconds / YEAR_S / compute_average_share(seconds)
+
+    def residuals(x: FloatArray) -> FloatArray:
+        return np.subtract(compute_vols(_decode(level, x), places, seconds), wanted, dtype=np.float64)
+
+    starts = (-0.5, 0.0, 0.5) if free > 1 else (0.0,)
+    ends = [_minimise(residuals, np.array([0.0, math.atanh(rho / _RHO_MAX), 0.0])[:free]) for rho in starts]
+    best = min(ends, key=lambda x: float(np.sum(residuals(x) ** 2)))
+    errors = np.abs(residuals(best))
+    return FittedSmile(_decode(level, best), len(vols), float(np.mean(errors)), float(np.max(errors)))
+
+
+def _decode(level: float, x: FloatArray) -> Smile:
+    """Return the smile of free parameters, which keep it free of butterfly arbitrage wherever they go."""
+    rho = _RHO_MAX * math.tanh(x[1]) if len(x) > 1 else 0.0
+    most = BUTTERFLY_MAX / (1 + abs(rho))
+    eta = most / (1 + math.exp(-min(max(x[2], -30.0), 30.0))) if len(x) == _PARAMETERS else min(ETA_UNKNOWN, most)
+    return Smile(level * math.exp(min(max(x[0], -20.0), 20.0)), rho, eta)
+
+
+def _minimise(residuals: Callable[[FloatArray], FloatArray], x: FloatArray) -> FloatArray:
+    """Return a least-squares minimum. Source: Marquardt 1963, with differences for derivatives."""
+    damping, value = _DAMPING, residuals(x)
+    for _ in range(_STEPS_MAX):
+        slope = np.stack([(residuals(x + _STEP * unit) - value) / _STEP for unit in np.eye(len(x))], axis=1)
+        curve, pull = slope.T @ slope, slope.T @ value
+        ridge = np.diag(np.diag(curve)) + _TINY * np.eye(len(x))
+        step = np.linalg.solve(curve + damping * ridge, -pull)
+        ahead = residuals(x + step)
+        gain = float(value @ value) - float(ahead @ ahead)
+        if gain <= 0:
+            damping *= 10
+            if damping > _DAMPING_MAX:
+                break
+            continue
+        is_done = gain <= _TINY * float(value @ value)
+        x, value, damping = x + step, ahead, max(damping / 10, _TINY)
+        if is_done:
+            break
+    return x
