@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from holdfast.cli.main import app
-from holdfast.lab.bench.risk import child, exchange, margin, peers, run
+from holdfast.lab.bench.risk import child, exchange, margin, peers, pricing, quoting, run
 from holdfast.lab.bench.risk.child import GROWTH, Answer, Task, measure
 from holdfast.lab.bench.risk.duel import (
     Checked,
@@ -208,6 +208,47 @@ def test_margin__small__both_sides_compute_the_same(set_up: Callable[[Size], Due
     duel = set_up(TINY)
     own, peer = duel.own.take_turn().result, duel.load_peer().take_turn().result
     assert duel.compare(own, peer).is_met
+
+
+@pytest.mark.parametrize("set_up", [pricing.array, pricing.array_twin])
+def test_array__small__kernel_and_twin_give_the_same_bits(set_up: Callable[[Size], Duel[object, object]]) -> None:
+    duel = set_up(TINY)
+    assert "the same bits" in duel.compare(duel.own.take_turn().result, duel.load_peer().take_turn().result).words
+
+
+def test_array__one_price_is_a_bit_off__is_caught() -> None:
+    duel = pricing.array(TINY)
+    own, peer = duel.own.take_turn().result, duel.load_peer().take_turn().result.copy()
+    peer[5] = np.nextafter(peer[5], np.inf)
+    with pytest.raises(WrongResultError, match="the prices of kernel and twin"):
+        duel.compare(own, peer)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="the inexact kernel needs gcc")
+def test_inexact__compiled__prices_the_same() -> None:
+    duel = pricing.inexact(TINY)
+    own, peer = duel.own.take_turn().result, duel.load_peer().take_turn().result
+    assert "prices differ by" in duel.compare(own, peer).words
+    with pytest.raises(WrongResultError, match="the Greeks, by"):
+        duel.compare(own, peer._replace(vega=peer.vega * 1.001))
+
+
+@pytest.mark.parametrize(
+    ("set_up", "module"),
+    [(pricing.native_quantlib, "QuantLib"), (pricing.implied, "QuantLib"), (pricing.native_vollib, "vollib")],
+)
+def test_pricing__peer_installed__computes_the_same(
+    set_up: Callable[[Size], Duel[object, object]], module: str
+) -> None:
+    pytest.importorskip(module, reason="a peer of the bench: make bench-peers")
+    duel = set_up(TINY)
+    assert duel.compare(duel.own.take_turn().result, duel.load_peer().take_turn().result).words
+
+
+def test_quoting__a_whole_chain__costs_less_under_protection() -> None:
+    outcome = fight(quoting.quoting(TINY), 1)
+    assert outcome.speed > 1
+    assert "without protection" in outcome.words
 
 
 def test_scipy__small__computes_the_same() -> None:

@@ -1,15 +1,16 @@
 """The rows of pricing: the native kernel and its NumPy twin on drawn options and a drawn listing."""
 
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from holdfast.lab.bench.risk import peers
 from holdfast.lab.bench.risk.duel import Checked, Contender, Duel, ensure_equal, timed
 from holdfast.lab.bench.risk.rows import Size
-from holdfast.primitives.pricing import arrays, black
-from holdfast.primitives.pricing.inputs import BoolArray, FloatArray, Grid, IntArray, Options, Slices, Values
+from holdfast.primitives.pricing import BoolArray, FloatArray, Grid, IntArray, Options, Slices, Values
+from holdfast.primitives.pricing.golden import Kernel
 from holdfast.primitives.pricing.native import Native, list_paths
+from holdfast.primitives.pricing.reference import Reference
 from holdfast.primitives.units import DAY_MS, E8, PPM
 from holdfast.protocol.ledger.state import BTC, ETH
 from holdfast.protocol.limits import SCENARIOS
@@ -35,7 +36,7 @@ class Book(NamedTuple):
     is_call: BoolArray
 
     @property
-    def count(self) -> int:
+    def length(self) -> int:
         """Return how many there are."""
         return len(self.forward)
 
@@ -54,34 +55,6 @@ class Listing(NamedTuple):
     marks_e8: IntArray
 
 
-class Kernel(Protocol):
-    """What the native kernel and the twin have in common, as far as it is used here."""
-
-    def compute_rows(self, slices: Slices, options: Options, grid: Grid, marks_e8: IntArray) -> IntArray: ...
-
-    def black76(
-        self,
-        forward: FloatArray,
-        strike: FloatArray,
-        variance: FloatArray,
-        years: FloatArray,
-        is_call: BoolArray,
-        out: Values,
-    ) -> None: ...
-
-    def black76_price(
-        self, forward: FloatArray, strike: FloatArray, variance: FloatArray, is_call: BoolArray, out: FloatArray
-    ) -> None: ...
-
-
-class _Twin:
-    """The NumPy twin."""
-
-    compute_rows = staticmethod(arrays.compute_rows)
-    black76 = staticmethod(black.black76)
-    black76_price = staticmethod(black.black76_price)
-
-
 def native_quantlib(size: Size) -> Duel[Values, list[Greeks]]:
     """Hold the native kernel against QuantLib's calculator in a Python loop."""
     return _against_quantlib(size, "native kernel", _native())
@@ -89,7 +62,7 @@ def native_quantlib(size: Size) -> Duel[Values, list[Greeks]]:
 
 def twin_quantlib(size: Size) -> Duel[Values, list[Greeks]]:
     """Hold the NumPy twin against the same loop."""
-    return _against_quantlib(size, "NumPy twin", _Twin())
+    return _against_quantlib(size, "NumPy twin", Reference())
 
 
 def native_vollib(size: Size) -> Duel[Values, list[Greeks]]:
@@ -109,7 +82,7 @@ def native_vollib(size: Size) -> Duel[Values, list[Greeks]]:
             return values
 
         rows = book.list_rows()
-        return timed("py_vollib black and four Greeks", loop, book.count)
+        return timed("py_vollib black and four Greeks", loop, book.length)
 
     return Duel(_price("native kernel", _native(), book), load_peer, lambda own, peer: _compare(book, own, peer))
 
@@ -119,31 +92,31 @@ def inexact(size: Size) -> Duel[Values, Values]:
     book = draw_book(size.options)
 
     def load_peer() -> Contender[Values]:
-        call, out = peers.compile_inexact(), _make_values(book.count)
+        call, out = peers.compile_inexact(), _make_values(book.length)
 
         def run() -> Values:
             call(book, out)
             return out
 
-        return timed("C, -Ofast with libmvec", run, book.count)
+        return timed("C, -Ofast with libmvec", run, book.length)
 
     return Duel(_price("native kernel", _native(), book), load_peer, lambda own, peer: _compare(book, own, peer))
 
 
 def array(size: Size) -> Duel[IntArray, FloatArray]:
     """Hold the fused risk array against as many prices of single options by the same kernel."""
-    return _against_prices(size, "native kernel", _native(), _Twin())
+    return _against_prices(size, "native kernel", _native(), Reference())
 
 
 def array_twin(size: Size) -> Duel[IntArray, FloatArray]:
     """Hold the twin's risk array against the twin's prices."""
-    return _against_prices(size, "NumPy twin", _Twin(), _native())
+    return _against_prices(size, "NumPy twin", Reference(), _native())
 
 
 def implied(size: Size) -> Duel[FloatArray, list[float]]:
     """Hold implied deviations against QuantLib's solver; both errors are measured against the deviations drawn."""
     book, kernel = draw_book(size.options), _native()
-    true, price, out = np.sqrt(book.variance), np.empty(book.count), np.empty(book.count)
+    true, price, out = np.sqrt(book.variance), np.empty(book.length), np.empty(book.length)
     kernel.black76_price(book.forward, book.strike, book.variance, book.is_call, price)
 
     def run() -> FloatArray:
@@ -156,7 +129,7 @@ def implied(size: Size) -> Duel[FloatArray, list[float]]:
         kinds = np.where(book.is_call, call, put).tolist()
         columns = (kinds, book.strike.tolist(), book.forward.tolist(), price.tolist())
         rows = list(zip(*columns, strict=True))
-        return timed("QuantLib blackFormulaImpliedStdDev", lambda: [solve(*row) for row in rows], book.count)
+        return timed("QuantLib blackFormulaImpliedStdDev", lambda: [solve(*row) for row in rows], book.length)
 
     def compare(own: FloatArray, peer: list[float]) -> Checked:
         own_error, peer_error = float(np.abs(own - true).max()), float(np.abs(np.array(peer) - true).max())
@@ -164,7 +137,7 @@ def implied(size: Size) -> Duel[FloatArray, list[float]]:
         bound = f", to be at most {_ERROR_SHARE_MAX:.0e}"
         return Checked(words + bound, own_error <= _ERROR_SHARE_MAX * peer_error)
 
-    return Duel(timed("native kernel", run, book.count), load_peer, compare)
+    return Duel(timed("native kernel", run, book.length), load_peer, compare)
 
 
 def draw_book(count: int) -> Book:
@@ -203,7 +176,7 @@ def draw_listing(instruments: int) -> Listing:
     )
     grids = [DEFAULT_GRIDS[underlying] for underlying in (BTC, ETH)]
     grid = Grid(*(np.array([getattr(one, name) for one in grids], dtype=np.int64) for name in Grid._fields))
-    return Listing(slices, options, grid, arrays.compute_marks(slices, options).mark_e8)
+    return Listing(slices, options, grid, Reference.compute_marks(slices, options).mark_e8)
 
 
 def _native() -> Native:
@@ -211,13 +184,13 @@ def _native() -> Native:
 
 
 def _price(name: str, kernel: Kernel, book: Book) -> Contender[Values]:
-    out = _make_values(book.count)
+    out = _make_values(book.length)
 
     def run() -> Values:
         kernel.black76(*book, out)
         return out
 
-    return timed(name, run, book.count)
+    return timed(name, run, book.length)
 
 
 def _make_values(count: int) -> Values:
@@ -247,7 +220,7 @@ def _against_quantlib(size: Size, name: str, kernel: Kernel) -> Duel[Values, lis
             return values
 
         rows = book.list_rows()
-        return timed("QuantLib BlackCalculator in a loop", loop, book.count)
+        return timed("QuantLib BlackCalculator in a loop", loop, book.length)
 
     return Duel(_price(name, kernel, book), load_peer, lambda own, peer: _compare(book, own, peer))
 
@@ -258,7 +231,7 @@ def _compare(book: Book, own: Values, peer: Values | list[Greeks]) -> Checked:
     deviation, root = np.sqrt(book.variance), np.sqrt(book.years)
     scales = Values(
         price=book.forward,
-        delta=np.ones(book.count),
+        delta=np.ones(book.length),
         gamma=1 / (book.forward * deviation),
         vega=book.forward * root,
         theta=book.forward * deviation / book.years,
@@ -269,28 +242,28 @@ def _compare(book: Book, own: Values, peer: Values | list[Greeks]) -> Checked:
     ensure_equal(f"the Greeks, by {max(errors[1:]):.2g}", condition=max(errors[1:]) <= _GREEK_ERROR_MAX)
     greeks = f"{max(errors[1:]):.1e}"
     return Checked(
-        f"{book.count:,} options; prices differ by {errors[0]:.1e} of the forward, scaled Greeks by {greeks}"
+        f"{book.length:,} options; prices differ by {errors[0]:.1e} of the forward, scaled Greeks by {greeks}"
     )
 
 
 def _against_prices(size: Size, name: str, kernel: Kernel, other: Kernel) -> Duel[IntArray, FloatArray]:
     listing, book = draw_listing(size.instruments), draw_book(size.instruments * SCENARIOS)
     inputs = (book.forward, book.strike, book.variance, book.is_call)
-    out = np.empty(book.count)
+    out = np.empty(book.length)
 
     def price() -> FloatArray:
         kernel.black76_price(*inputs, out)
         return out
 
     def compare(own: IntArray, peer: FloatArray) -> Checked:
-        again = np.empty(book.count)
+        again = np.empty(book.length)
         other.black76_price(*inputs, again)
         ensure_equal("the prices of kernel and twin", condition=bool(np.array_equal(peer, again)))
         ensure_equal("the rows of kernel and twin", condition=bool(np.array_equal(own, other.compute_rows(*listing))))
         return Checked(f"{size.instruments:,} instruments x {SCENARIOS} scenarios; kernel and twin give the same bits")
 
     return Duel(
-        timed(name, lambda: kernel.compute_rows(*listing), book.count),
-        lambda: timed("its prices of single options", price, book.count),
+        timed(name, lambda: kernel.compute_rows(*listing), book.length),
+        lambda: timed("its prices of single options", price, book.length),
         compare,
     )

@@ -13,8 +13,10 @@ def quoting(_size: Size) -> Duel[QuotingCost, QuotingCost]:
         ensure_equal(
             "margin is positive, and protection only lowers it", condition=0 < own.initial <= own.initial_unprotected
         )
-        notional = f"{own.notional:,.0f} USD in {own.quotes:,} quotes of {own.instruments:,} options"
-        return Checked(f"{own.initial:,.0f} USD for {notional}; {own.initial_unprotected:,.0f} USD without protection")
+        quoted = f"{own.quotes:,} quotes of {own.instruments:,} options, {own.notional:,.0f} USD at the index"
+        exposed = f"of which {own.protected_notional:,.0f} USD may fill before all go"
+        margins = f"{own.initial:,.0f} USD of initial margin, {own.initial_unprotected:,.0f} USD without protection"
+        return Checked(f"{quoted}, {exposed}: {margins}")
 
     return Duel(
         Contender("with protection", lambda: Taken(cost, cost.share)),
