@@ -17,9 +17,10 @@ impl Path {
     /// Whether this processor can run it.
     #[cfg(target_arch = "x86_64")]
     pub fn is_available(self) -> bool {
+        let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2");
         match self {
-            Path::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq"),
-            Path::Avx2 => is_x86_feature_detected!("avx2"),
+            Path::Avx512 => has_avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq"),
+            Path::Avx2 => has_avx2,
             Path::Portable => true,
         }
     }

@@ -3,10 +3,9 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from numpy.typing import NDArray
 
-_Int64s: TypeAlias = NDArray[np.int64]
-_Int32s: TypeAlias = NDArray[np.int32]
+_Int64s: TypeAlias = npt.NDArray[np.int64]
+_Int32s: TypeAlias = npt.NDArray[np.int32]
 
 def public_key(seed: bytes) -> bytes: ...
 def sign(seed: bytes, message: bytes) -> bytes: ...

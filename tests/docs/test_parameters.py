@@ -22,11 +22,12 @@ from holdfast.primitives.reject import Malformed
 from holdfast.protocol.collateral import params as collateral
 from holdfast.protocol.custody import params as custody
 from holdfast.protocol.instruments import params as instruments
-from holdfast.protocol.ledger.state import ASSET_NAMES, BTC, ETH, USDT
+from holdfast.protocol.ledger.state import ASSET_NAMES, BTC, ETH
 from holdfast.protocol.limits import ID_MAX
 from holdfast.protocol.liquidation import params as liquidation
 from holdfast.protocol.margin import params as margin
 from holdfast.protocol.oracle import params as oracle
+from holdfast.protocol.ranges import params as ranges
 from holdfast.protocol.settlement import params as settlement
 from holdfast.protocol.surface import params as surface
 from holdfast.protocol.trading import params as trading
@@ -64,6 +65,10 @@ CHECKED: Final = {
     "InstrumentParams": _checked(instruments.InstrumentParams, instruments.check),
     "MarginParams": _checked(margin.MarginParams, margin.check),
     "OracleParams": _checked(oracle.OracleParams, oracle.check),
+    "RangeParams": _checked(ranges.RangeParams, ranges.check),
+    "DEFAULT_LIMITS": _checked(
+        ranges.RangeLimits, ranges.check_limits, msgspec.structs.asdict(ranges.DEFAULT_LIMITS[BTC])
+    ),
     "SettlementParams": _checked(settlement.SettlementParams, settlement.check),
     "LiquidationParams": _checked(liquidation.LiquidationParams, liquidation.check),
     "ReplaySettings": Checked(_check_settings, {}),
@@ -98,8 +103,11 @@ BESIDE: Final[dict[tuple[str, str, str], Fields]] = {
     ("OracleParams", "confirm_blocks", "high"): {"suspect_blocks": 100},
     ("OracleParams", "variance_start_e18", "high"): {"variance_max_e18": 10**14},
     ("OracleParams", "variance_max_e18", "low"): {"variance_start_e18": 0},
+    ("RangeParams", "step_up_ppm", "high"): {"emergency_ppm": 500_000},
+    ("RangeParams", "emergency_ppm", "low"): {"step_up_ppm": 10_000},
+    ("RangeParams", "weight_max_ppm", "low"): {"weight_min_ppm": 300_000},
     ("DEFAULT_SPECS", "lot_e8", "low"): {"tick_e8": 10**10},
-    ("DEFAULT_SPECS", "tick_e8", "low"): {"lot_e8": 10**10},
+    ("DEFAULT_SPECS", "tick_e8", "low"): {"lot_e8": 10**8},
     **{("InstrumentParams", tenor, "high"): NO_TENORS for tenor in NO_TENORS},
 }
 
@@ -117,6 +125,12 @@ RELATIONS: Final[list[tuple[str, Fields]]] = [
     ("OracleParams", {"variance_start_e18": 2, "variance_max_e18": 1}),
     ("OracleParams", {"feeds": (1, 0)}),
     ("OracleParams", {"feeds": ()}),
+    ("RangeParams", {"step_down_ppm": 20_001, "step_up_ppm": 20_000}),
+    ("RangeParams", {"step_up_ppm": 250_001, "emergency_ppm": 250_000}),
+    ("RangeParams", {"weight_min_ppm": 500_100, "weight_max_ppm": 500_000}),
+    ("RangeParams", {"weight_min_ppm": 400_050}),
+    ("RangeParams", {"weight_max_ppm": 999_999}),
+    ("DEFAULT_LIMITS", {"start_ppm": 160_050}),
     ("InstrumentParams", NO_TENORS),
     ("InstrumentParams", {"dailies": 7}),
     ("DEFAULT_SPECS", {"tick_e8": 99_999}),
@@ -360,7 +374,7 @@ def test_usdt__as_stated__is_shocked_so() -> None:
     for rows, shock, _ in _table("usdt shocks").rows:
         first, _, last = rows.partition(" to ")
         stated += [_number(shock)] * (int(last or first) - int(first) + 1)
-    assert tuple(stated) == surface.COLLATERAL_SHOCKS_PPM[USDT]
+    assert tuple(stated) == surface.USDT_SHOCKS_PPM
 
 
 def test_joint_scenarios__as_counted__are_listed() -> None:

@@ -276,6 +276,33 @@ def test_verify_many__mixed_verdicts__equal_single_verifications() -> None:
     assert crypto.verify_many([]) == []
 
 
+@pytest.mark.parametrize("size", [2, 3, 127, 128, 129, 300])
+def test_verify_many__one_bad_among_strange_and_honest_ones__is_named(size: int) -> None:
+    strange = [*read(SMALL_ORDER), *read(MIXED_ORDER)]
+    signed = [SIGNED if number % 3 else strange[number % len(strange)] for number in range(size)]
+    assert crypto.verify_many(signed) == [True] * size
+    for place in (0, size // 2, size - 1):
+        public_key, message, signature = signed[place]
+        planted = [*signed[:place], (public_key, message, SIGNED[2][:32] + signature[32:]), *signed[place + 1 :]]
+        verdicts = crypto.verify_many(planted)
+        assert verdicts == [crypto.verify(*each) for each in planted]
+        if signed[place] is not SIGNED:
+            assert verdicts == [number != place for number in range(size)]
+
+
+def test_verify_many__errors_that_would_cancel_in_a_plain_sum__are_both_named() -> None:
+    order = 2**252 + 27742317777372353535851937790883648493
+    messages = (b"first", b"second")
+    signatures = [KEY.sign(message) for message in messages]
+    scalars = [int.from_bytes(signature[32:], "little") for signature in signatures]
+    moved = [(scalars[0] + 1) % order, (scalars[1] - 1) % order]
+    signed = [
+        (KEY.public_key, message, signature[:32] + scalar.to_bytes(32, "little"))
+        for message, signature, scalar in zip(messages, signatures, moved, strict=True)
+    ]
+    assert crypto.verify_many(signed) == [False, False]
+
+
 def test_verify_many__beside_another_thread__lets_it_run() -> None:
     """A counter that grows while one call verifies proves that the call does not hold the interpreter."""
     done = threading.Event()

@@ -4,21 +4,33 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from holdfast.primitives.check import BrokenInvariantError
 from holdfast.protocol import invariants, machine
-from holdfast.protocol.accounts.state import ACCOUNTS, FEE_POT, INSURANCE_FUND, NONCES, OWNERS, NonceWindow
+from holdfast.protocol.accounts.state import (
+    ACCOUNTS,
+    CLEARING_BASE,
+    FEE_POT,
+    INSURANCE_FUND,
+    NONCES,
+    OWNERS,
+    NonceWindow,
+)
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import ORDERS, Order, Side
 from holdfast.protocol.instruments.state import INSTRUMENTS
 from holdfast.protocol.ledger import handlers as ledger
-from holdfast.protocol.ledger.state import BALANCES, DUST
+from holdfast.protocol.ledger.state import BALANCES, DUST, USDC
 from holdfast.protocol.liquidation.handlers import list_unhealthy
 from holdfast.protocol.margin import handlers as margin
+from holdfast.protocol.margin.state import CHARGES
 from holdfast.protocol.oracle.state import FEEDS
-from holdfast.protocol.portfolio.state import HOLDERS, POSITIONS, Position
+from holdfast.protocol.portfolio.state import HOLDERS, POSITION_PAGES, POSITIONS, Position
+from holdfast.protocol.ranges.state import RANGES
 from holdfast.protocol.settlement.state import SETTLEMENTS, Settlement
+from holdfast.protocol.surface import handlers as surface
 from holdfast.protocol.trading.messages import CancelAll, PlaceOrder
 from holdfast.state.draft import Draft, Rows
 from tests.support.exchange import BTC, BUY, SELL, USD, Market
@@ -69,6 +81,25 @@ def give_one_side_a_lot(draft: Draft, _: BlockContext, market: Market) -> None:
 def forget_a_cost(draft: Draft, _: BlockContext, market: Market) -> None:
     key = (market.id(0), market.future())
     draft[POSITIONS].put(key, Position(draft[POSITIONS][key].lots, 0))
+
+
+@fault("POSITIONS_ADD_UP")
+def give_the_other_side_a_lot(draft: Draft, _: BlockContext, market: Market) -> None:
+    key = (market.id(1), market.option())
+    position = draft[POSITIONS][key]
+    draft[POSITIONS].put(key, Position(position.lots + 1, position.cost_atoms))
+
+
+@fault("POSITIONS_ADD_UP")
+def empty_a_pot(draft: Draft, _: BlockContext, market: Market) -> None:
+    ledger.move(draft, CLEARING_BASE + market.future(), market.id(1), USDC, 10**6)
+
+
+@fault("INDICES_EQUAL_PRIMARY")
+def leave_a_page_behind(draft: Draft, _: BlockContext, market: Market) -> None:
+    page = next(iter(draft[POSITION_PAGES].keys()))
+    columns = draft[POSITION_PAGES][page]
+    draft[POSITION_PAGES].put(page, columns.change([(int(columns.keys[0]), None)]))
 
 
 @fault("UNHEALTHY_IS_QUEUED")
@@ -133,6 +164,29 @@ def price_from_the_future(draft: Draft, block: BlockContext, _: Market) -> None:
 @fault("DUST_ONLY_GROWS")
 def take_dust_back(draft: Draft, _: BlockContext, __: Market) -> None:
     draft[DUST].put(0, -1)
+
+
+@fault("RANGES_IN_BOUNDS")
+def announce_a_range_beyond_its_ceiling(draft: Draft, _: BlockContext, __: Market) -> None:
+    state = draft[RANGES][BTC]
+    schedule = replace(state.schedule, announced_ppm=(500_100,))
+    draft[RANGES].put(BTC, replace(state, schedule=schedule))
+
+
+@fault("RANGES_IN_BOUNDS")
+def price_another_range(draft: Draft, _: BlockContext, __: Market) -> None:
+    surface.set_range(draft, BTC, 200_000)
+
+
+@fault("RANGES_IN_BOUNDS")
+def weigh_opposed_scenarios_less(draft: Draft, _: BlockContext, __: Market) -> None:
+    margin.set_cross_weight(draft, 400_000)
+
+
+@fault("INITIAL_COVERS_MAINTENANCE")
+def charge_less_initially(draft: Draft, _: BlockContext, __: Market) -> None:
+    charges = draft[CHARGES][0]
+    draft[CHARGES].put(0, charges._replace(short_im=charges.basis_im, short_mm=charges.concentration_im))
 
 
 @fault("ORDERS_ARE_COUNTED")

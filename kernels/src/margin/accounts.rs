@@ -3,18 +3,18 @@
 
 use super::lanes::{Kernel, Lanes, Row, SCENARIOS};
 use super::scenarios::Scenarios;
-use super::{get, position};
+use super::{get, position, NO_PLACE};
 
 pub const UNIVERSES: usize = 3;
 /// Value, short, gross and futures' lots per universe, worst losses without and with open orders.
 pub const FIGURES: usize = 12;
 /// Three counts in 64 bits, one a universe: where its field begins, and how far it reaches.
-const FIELDS: [u32; UNIVERSES] = [0, 21, 42];
+const FIELDS: [u8; UNIVERSES] = [0, 21, 42];
 
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "21 bits are left")]
-fn field(counts: u64, shift: u32) -> usize {
-    (counts >> shift & 0x1f_ffff) as usize
+fn field(counts: u64, shift: u8) -> usize {
+    (counts.wrapping_shr(shift.into()) & 0x1f_ffff) as usize
 }
 
 /// An account's vectors, one per universe; the fourth is there so that a masked index needs no check.
@@ -22,22 +22,22 @@ fn field(counts: u64, shift: u32) -> usize {
 #[repr(align(64))]
 pub struct Stress(pub [Row; 4]);
 
-/// What one lot of an instrument counts for besides its row.
+/// An instrument: what one lot of it counts for, and where its positions are put together with others.
 #[derive(Clone, Copy)]
-struct Line {
+struct Line<'a> {
+    row: &'a Row,
     value: i64,
-    /// All ones for a future, 0 for an option.
-    future: i64,
-    /// The universe's field in `Sorted::ends`.
-    shift: u32,
-    /// Where an option's lots are netted with those of the other side of its strike.
+    /// Where an option's lots are netted with those of the other side of its strike; all futures share one slot.
     slot: u32,
+    /// The universe's field of the counts, and one in it.
+    shift: u8,
+    one: u64,
+    is_future: bool,
 }
 
 /// The instruments, by place.
 pub struct Instruments<'a> {
-    pub rows: &'a [Row],
-    lines: Vec<Line>,
+    lines: Vec<Line<'a>>,
     slots: usize,
 }
 
@@ -52,10 +52,11 @@ impl<'a> Instruments<'a> {
     ) -> Result<Instruments<'a>, &'static str> {
         let count = rows.len();
         let mut lines = Vec::with_capacity(count);
-        // Slots are numbered as they are met, so that few cache lines hold them; slot 0 is where futures net nothing.
+        // Slots are numbered as they are met, so that few cache lines hold them; slot 0 is the futures'.
         let mut slots = vec![vec![0; count]; UNIVERSES];
         let mut used = 0;
-        for (((value, universe), is_future), group) in values.iter().zip(universes).zip(is_future).zip(groups) {
+        let columns = rows.iter().zip(values).zip(universes).zip(is_future).zip(groups);
+        for ((((row, value), universe), is_future), group) in columns {
             let universe = position(*universe, UNIVERSES).ok_or("universes: each is 0, 1 or 2")?;
             let is_future = position(*is_future, 2).ok_or("is_future: each is 0 or 1")?;
             let slot = if is_future == 1 {
@@ -69,9 +70,10 @@ impl<'a> Instruments<'a> {
                 }
                 *slot
             };
-            lines.push(Line { value: *value, future: -[0, 1][is_future], shift: FIELDS[universe], slot });
+            let shift = FIELDS[universe];
+            lines.push(Line { row, value: *value, slot, shift, one: 1 << shift, is_future: is_future == 1 });
         }
-        Ok(Instruments { rows, lines, slots: used as usize + 1 })
+        Ok(Instruments { lines, slots: used as usize + 1 })
     }
 }
 
@@ -112,8 +114,7 @@ pub struct Accounts<'a> {
 /// A position, as the pass that sorts leaves it to the pass that sums.
 #[derive(Clone, Copy)]
 struct Entry<'a> {
-    row: &'a Row,
-    line: &'a Line,
+    line: &'a Line<'a>,
     lots: i64,
 }
 
@@ -134,7 +135,7 @@ impl Kernel for Accounts<'_> {
         let mut stress = Stress([[0; SCENARIOS]; 4]);
         for index in 0..self.out[0].len() {
             let account = self.first + index;
-            let ends = self.sort(lanes, account, &mut sorted)?;
+            let ends = self.sort(account, &mut sorted)?;
             self.add_up(lanes, index, ends, &mut sorted, &mut stress);
             self.write_losses(lanes, account, index, &mut stress)?;
         }
@@ -153,28 +154,24 @@ impl<'a> Accounts<'a> {
         if UNIVERSES * room > field(u64::MAX, 0) {
             return Err("starts: an account has at most 699050 positions");
         }
-        let none = Entry { row: &[0; SCENARIOS], line: &Line { value: 0, future: 0, shift: 0, slot: 0 }, lots: 0 };
-        let entries = vec![none; UNIVERSES * room];
+        let none = const { &Line { row: &[0; SCENARIOS], value: 0, slot: 0, shift: 0, one: 0, is_future: false } };
+        let entries = vec![Entry { line: none, lots: 0 }; UNIVERSES * room];
         Ok(Sorted { entries, room, nets: vec![0; self.instruments.slots] })
     }
 
     /// Write an account's positions by universe and net its options; return where each universe's end.
     #[inline(always)]
-    fn sort<L: Lanes>(&self, lanes: L, account: usize, sorted: &mut Sorted<'a>) -> Result<u64, &'static str> {
+    fn sort(&self, account: usize, sorted: &mut Sorted<'a>) -> Result<u64, &'static str> {
         let (first, end) = super::span(self.starts, account, self.places.len())?;
-        let Instruments { rows, lines, .. } = self.instruments;
+        let (lines, room) = (self.instruments.lines.as_slice(), sorted.room as u64);
         let (entries, nets) = (sorted.entries.as_mut_slice(), sorted.nets.as_mut_slice());
-        let room = sorted.room as u64;
         let mut ends = room << FIELDS[1] | (2 * room) << FIELDS[2];
         for (place, lots) in self.places[first..end].iter().zip(&self.lots[first..end]) {
-            let (Some(row), Some(line)) = (get(rows, *place), get(lines, *place)) else {
-                return Err(super::NO_PLACE);
-            };
-            lanes.prefetch(row);
-            entries[field(ends, line.shift)] = Entry { row, line, lots: *lots };
-            ends = ends.wrapping_add(1 << line.shift);
+            let Some(line) = get(lines, *place) else { return Err(NO_PLACE) };
+            entries[field(ends, line.shift)] = Entry { line, lots: *lots };
+            ends = ends.wrapping_add(line.one);
             let net = &mut nets[line.slot as usize];
-            *net = net.wrapping_add(lots & !line.future);
+            *net = net.wrapping_add(*lots);
         }
         Ok(ends)
     }
@@ -186,15 +183,16 @@ impl<'a> Accounts<'a> {
             let end = field(ends, shift);
             let mut sums = lanes.splat(0);
             let (mut gross, mut future, mut short) = (0i64, 0i64, 0i64);
-            for Entry { row, line, lots } in &sorted.entries[universe * sorted.room..end] {
-                sums = lanes.add_product(sums, row, *lots);
+            for Entry { line, lots } in &sorted.entries[universe * sorted.room..end] {
+                sums = lanes.add_product(sums, line.row, *lots);
                 value = value.wrapping_add(line.value.wrapping_mul(*lots));
                 let size = lots.wrapping_abs();
                 gross = gross.wrapping_add(size);
-                future = future.wrapping_add(size & line.future);
+                let is_future = -i64::from(line.is_future);
+                future = future.wrapping_add(size & is_future);
                 // A net is counted where it is first met, and found zero afterwards, by the next account too.
                 let net = std::mem::take(&mut sorted.nets[line.slot as usize]);
-                short = short.wrapping_add(short_of(net));
+                short = short.wrapping_add(short_of(net) & !is_future);
             }
             lanes.store(sums, &mut stress.0[universe]);
             self.out[1 + universe][index] = short;
@@ -258,7 +256,7 @@ impl Kernel for AccountStress<'_> {
         self.out.fill([0; SCENARIOS]);
         for (place, lots) in self.places.iter().zip(self.lots) {
             let (Some(row), Some(universe)) = (get(self.rows, *place), get(self.universes, *place)) else {
-                return Err(super::NO_PLACE);
+                return Err(NO_PLACE);
             };
             let universe = position(*universe, UNIVERSES).ok_or("universes: each is 0, 1 or 2")?;
             let sums = &mut self.out[universe];

@@ -17,6 +17,8 @@ pub type Row = [i64; SCENARIOS];
 /// The operations of one path.
 pub trait Lanes: Copy {
     type Sums: Copy;
+    /// Whether a product takes so many instructions that the processor does not reach the next rows by itself.
+    const ASKS_AHEAD: bool;
     fn splat(self, value: i64) -> Self::Sums;
     fn load(self, row: &Row) -> Self::Sums;
     fn store(self, sums: Self::Sums, row: &mut Row);
@@ -52,6 +54,7 @@ struct Portable;
 
 impl Lanes for Portable {
     type Sums = Row;
+    const ASKS_AHEAD: bool = false;
 
     #[inline(always)]
     fn splat(self, value: i64) -> Row {

@@ -5,8 +5,9 @@ use super::lanes::{Kernel, Lanes, Row, SCENARIOS};
 use super::{get, position, NO_PLACE};
 
 const NO_ACCOUNT: &str = "accounts: each is a row number of sums";
-/// How many rows before its use a row is asked for.
+/// How many rows before its use a row of the table is asked for, and an account's sums, which lie in memory.
 const AHEAD: usize = 8;
+const FILLS_AHEAD: usize = 24;
 
 /// What is kept of an account's sums.
 pub enum Kept<'a> {
@@ -58,8 +59,10 @@ fn add_up<L: Lanes>(
 ) -> Result<L::Sums, &'static str> {
     let mut sums = lanes.splat(0);
     for (k, (place, lots)) in places[first..end].iter().zip(&lots[first..end]).enumerate() {
-        if let Some(row) = places.get(first + k + AHEAD).and_then(|next| get(rows, *next)) {
-            lanes.prefetch(row);
+        if L::ASKS_AHEAD {
+            if let Some(row) = places.get(first + k + AHEAD).and_then(|next| get(rows, *next)) {
+                lanes.prefetch(row);
+            }
         }
         let Some(row) = get(rows, *place) else { return Err(NO_PLACE) };
         sums = lanes.add_product(sums, row, *lots);
@@ -92,7 +95,7 @@ impl Kernel for Fills<'_> {
         }
         let fills = accounts.iter().zip(places).zip(lots).zip(out);
         for (k, (((account, place), lots), out)) in fills.enumerate() {
-            if let Some(next) = accounts.get(k + AHEAD).and_then(|next| position(*next, sums.len())) {
+            if let Some(next) = accounts.get(k + FILLS_AHEAD).and_then(|next| position(*next, sums.len())) {
                 lanes.prefetch(&sums[next]);
             }
             let account = position(*account, sums.len()).ok_or(NO_ACCOUNT)?;

@@ -1,6 +1,8 @@
 """`holdfast replay`."""
 
 import sys
+from dataclasses import replace
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -9,6 +11,7 @@ import typer
 
 from holdfast.cli.kernel import DEFAULT_KERNEL, KernelName, choose_kernel
 from holdfast.cli.progress import watch
+from holdfast.lab import compare
 from holdfast.lab.fault_specs import FaultSpecError, describe_kinds
 from holdfast.lab.history import HistoryError
 from holdfast.lab.replay import Replay, run_replay
@@ -18,6 +21,15 @@ from holdfast.lab.world import NodeFailedError, TimeStandsStillError
 EXIT_GOOD: Final = 0
 EXIT_BROKEN: Final = 1
 EXIT_BAD_INPUT: Final = 2
+
+
+class Margin(StrEnum):
+    """How far prices are assumed to move in a replay."""
+
+    ADAPTIVE = "adaptive"
+    FIXED = "fixed"
+    BOTH = "both"
+
 
 _KINDS: Final = "\n".join(f"  {kind}" for kind in describe_kinds().split("; "))
 _HELP: Final = f"""Send price history through four replicas of the exchange, with agents and faults, to a verdict.
@@ -57,6 +69,9 @@ def replay(
     keep: Annotated[
         Path | None, typer.Option(help="Keep the chain in this empty directory, for verify-chain.", metavar="DIR")
     ] = None,
+    margin: Annotated[
+        Margin, typer.Option(help="Whether ranges follow the market; both replays it twice and compares.")
+    ] = Margin.ADAPTIVE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     kernel: KernelName = DEFAULT_KERNEL,
     readers: Annotated[int, typer.Option(help="Threads that query all the while.", hidden=True)] = 0,
@@ -81,7 +96,10 @@ def replay(
             restore_at=restore_at,
             wants_series=report is not None,
             keep=keep,
+            is_adaptive=margin != Margin.FIXED,
         )
+        if margin == Margin.BOTH:
+            _compare(settings, as_json=as_json)
         if report is not None:
             _prepare_report(report)
         with watch() as on_progress:
@@ -98,6 +116,19 @@ def replay(
 
 
 replay.__doc__ = _HELP
+
+
+def _compare(settings: ReplaySettings, *, as_json: bool) -> NoReturn:
+    """Replay with fixed and with adaptive ranges, all else equal, and print both side by side."""
+    if settings.wants_series or settings.keep is not None:
+        raise ReplayInputError("--margin both prints a table; give --report and --keep to one run, fixed or adaptive")
+    verdicts = []
+    for kind in (Margin.FIXED, Margin.ADAPTIVE):
+        with watch() as on_progress:
+            found = run_replay(replace(settings, is_adaptive=kind == Margin.ADAPTIVE), on_progress)
+        verdicts.append((kind.value, found.verdict))
+    typer.echo(compare.to_json(verdicts) if as_json else compare.to_words(verdicts))
+    raise typer.Exit(EXIT_GOOD if all(verdict.is_good for _, verdict in verdicts) else EXIT_BROKEN)
 
 
 def _prepare_report(folder: Path) -> None:

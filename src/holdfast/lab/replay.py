@@ -123,6 +123,7 @@ class _Run:
             return
         index, replica = live[0]
         with self.nodes.apps[index].reading() as draft:
+            self.tally.margin.look(draft)
             if self.collector is not None:
                 self.collector.collect(self.nodes, draft, len(self.tally.liquidated), self.tally.fills)
             if replica.height <= self._acted_height:
@@ -178,6 +179,8 @@ class _Run:
             seconds=seconds,
             seed=plan.settings.seed,
             root_log_sha256=tally.root_log.hex(),
+            insurance_used_atoms=tally.insurance_used_atoms,
+            margin=tally.margin.figures(self.nodes.genesis),
             in_liquidation_at_end=in_liquidation,
             refused_order_types=_ordered(tally.refused_types),
             commands=tally.commands,

@@ -11,6 +11,7 @@ from holdfast.client.signing import SigningKey
 from holdfast.consensus.messages import make_sign_domains
 from holdfast.lab.agents import Population
 from holdfast.lab.byzantine import LIES, LyingNetwork, make_means
+from holdfast.lab.replay_margin import read_past
 from holdfast.lab.replay_oracle import LoggedReporter, ReportLog
 from holdfast.lab.replay_settings import ReplayPlan
 from holdfast.lab.replay_tally import Tally
@@ -39,6 +40,7 @@ from holdfast.protocol.genesis import Genesis
 from holdfast.protocol.instruments.params import InstrumentParams
 from holdfast.protocol.machine import Applied
 from holdfast.protocol.messages import command_domain
+from holdfast.protocol.ranges.params import RangeParams
 from holdfast.protocol.staking.state import Validator
 
 CHAIN_ID: Final = "holdfast-replay"
@@ -124,6 +126,7 @@ class Nodes:
             for index in range(settings.validators)
         ]
         self._validators = [ValidatorInfo(key.public_key, POWER) for key in self._keys]
+        range_params = RangeParams(is_adaptive=settings.is_adaptive)
         self.genesis = Genesis(
             chain_id=CHAIN_ID,
             # The first block carries the chain's start as its time, and time strictly increases.
@@ -134,6 +137,8 @@ class Nodes:
             insurance_atoms=INSURANCE_ATOMS,
             backstop_atoms=BACKSTOP_ATOMS,
             instrument_params=SMALL_LISTING if settings.is_small else InstrumentParams(),
+            range_params=range_params,
+            range_history=read_past(plan.history, plan.venues, plan.start_ms, range_params),
         )
         genesis_bytes = codec.encode(self.genesis)
         self._genesis_hash = sha256(genesis_bytes)

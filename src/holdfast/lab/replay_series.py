@@ -74,7 +74,8 @@ class Collector:
     def _collect_equity(self, draft: Draft) -> None:
         """Note each kind's band of equity as a share of what its accounts had at first sight."""
         matrix = draft[RISK_MATRIX].get(0)
-        equities = {} if matrix is None else dict(zip(matrix.places, matrix.equity_atoms.tolist(), strict=True))
+        ids, values = ([], []) if matrix is None else (matrix.account_ids.tolist(), matrix.equity_atoms.tolist())
+        equities = dict(zip(ids, values, strict=True))
         for account_id, equity in equities.items():
             self._first.setdefault(account_id, equity)
         for kind, members in self._members.items():

@@ -52,6 +52,7 @@ class ReplaySettings:
     restore_at: int | None = None
     snapshot_every: int = 100
     wants_series: bool = False
+    is_adaptive: bool = True  # ranges follow the market; otherwise they keep their stated start
     keep: Path | None = None  # an empty directory for the chain, to be audited
     draws_faults: bool = False  # add a swarm of faults drawn from the seed
     is_small: bool = False  # list a handful of instruments, so that many runs are cheap

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from holdfast.lab.replay_margin import MarginTally
 from holdfast.lab.replay_oracle import Reported, ReportLog
 from holdfast.primitives.codec import Record
 from holdfast.primitives.crypto import sha256
@@ -15,10 +16,17 @@ from holdfast.primitives.reject import Code, Malformed
 from holdfast.protocol.custody.messages import Deposited, Withdrawn
 from holdfast.protocol.instruments.messages import InstrumentListed
 from holdfast.protocol.ledger.state import ASSET_NAMES
-from holdfast.protocol.liquidation.messages import AuctionStarted, Haircut, LiquidationStarted
+from holdfast.protocol.liquidation.messages import (
+    AuctionStarted,
+    DeficitCovered,
+    Haircut,
+    LiquidationStarted,
+    SliceSold,
+)
 from holdfast.protocol.machine import Applied, Receipt
 from holdfast.protocol.messages import ENVELOPE_DECODER, TX_DECODER, Bundle
 from holdfast.protocol.oracle.messages import FeedStatusChanged, FeedUpdated, decode_oracle_commit
+from holdfast.protocol.ranges.messages import RangeChanged
 from holdfast.protocol.settlement.messages import InstrumentSettled
 from holdfast.protocol.trading.messages import MassQuote, PlaceOrder, Quoted, TimeInForce, Traded
 
@@ -54,6 +62,7 @@ class Tally:
     settled_instruments: int = 0
     auctions: int = 0
     haircut_atoms: int = 0
+    insurance_used_atoms: int = 0
     commands: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     refused_types: Counter[str] = field(default_factory=Counter)
@@ -63,6 +72,7 @@ class Tally:
     checked: Counter[str] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
     _checked_at: dict[int, set[str]] = field(default_factory=dict)
+    margin: MarginTally = field(default_factory=MarginTally)
     feeds: dict[str, FeedTally] = field(default_factory=lambda: {name: FeedTally() for name in ASSET_NAMES})
 
     @property
@@ -152,18 +162,29 @@ class Tally:
                 self.deposited[ASSET_NAMES[event.asset_id]] += event.amount_atoms
             case Withdrawn():
                 self.withdrawn[ASSET_NAMES[event.asset_id]] += event.amount_atoms
-            case LiquidationStarted():
-                self.liquidated[event.account_id] = self.liquidated.get(event.account_id, 0) + 1
-            case AuctionStarted():
-                self.auctions += 1
-            case Haircut():
-                self.haircut_atoms += event.amount_atoms
             case InstrumentListed():
                 self.instruments_listed += 1
             case InstrumentSettled():
                 self.settled_instruments += 1
             case FeedStatusChanged():
                 self.feeds[ASSET_NAMES[event.feed]].status_changes += 1
+            case _:
+                self._note_risk(event)
+
+    def _note_risk(self, event: Record) -> None:
+        match event:
+            case LiquidationStarted():
+                self.liquidated[event.account_id] = self.liquidated.get(event.account_id, 0) + 1
+            case AuctionStarted():
+                self.auctions += 1
+            case DeficitCovered():
+                self.insurance_used_atoms += event.fund_atoms
+            case SliceSold():
+                self.insurance_used_atoms += event.from_fund_atoms
+            case RangeChanged():
+                self.margin.note_event(event)
+            case Haircut():
+                self.haircut_atoms += event.amount_atoms
             case _:
                 pass
 

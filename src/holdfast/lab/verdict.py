@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from holdfast.lab.replay_margin import MarginFigures
 from holdfast.lab.replay_settings import show_time
 from holdfast.primitives.units import USDC_ATOMS
 from holdfast.protocol.ledger.state import ASSET_ATOMS, ASSET_NAMES
@@ -36,6 +37,8 @@ class Verdict:
     seed: int
     root_log_sha256: str
     # Beyond what every caller may rely on: what the figures above rest on.
+    insurance_used_atoms: int
+    margin: MarginFigures
     in_liquidation_at_end: int
     refused_order_types: dict[str, int]
     commands: int
@@ -126,10 +129,21 @@ class Verdict:
         haircut = f"haircut {_dollars(self.haircut_atoms)}"
         return [
             f"Liquidation: {self.liquidated_accounts:,} accounts, {self.auctions:,} auctions, {haircut}; fund {fund}",
-            f"  under maintenance margin at the end: {end}",
+            f"  fund used: {_dollars(self.insurance_used_atoms)}; under maintenance margin at the end: {end}",
+            f"Margin: {self._margin_words()}",
             f"Conservation: differences in atoms {held}",
             f"Invariants: {len(self.invariants)}, each checked in at least {checked:,} blocks, {broken} broken",
         ]
+
+    def _margin_words(self) -> str:
+        margin = self.margin
+        calls = f"{margin.margin_calls:,} calls to {margin.accounts_called:,} accounts"
+        ends = [(name, ppm, margin.ranges_last_ppm[name]) for name, ppm in margin.ranges_first_ppm.items()]
+        ranges = ", ".join(f"{name} {first / 10_000:.2f} to {last / 10_000:.2f} %" for name, first, last in ends)
+        if not margin.is_adaptive:
+            return f"fixed ranges, {ranges}; {calls}"
+        changes = f"{margin.range_changes:,} changes, {margin.range_emergencies:,} unannounced"
+        return f"adaptive ranges, {ranges}, {changes}, from {margin.past_epochs:,} returns before; {calls}"
 
     def _oracle_words(self) -> list[str]:
         return [

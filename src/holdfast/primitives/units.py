@@ -50,6 +50,15 @@ def div_nearest(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
+def sqrt_floor(value: int) -> int:
+    """Return the integer square root of a value that is not negative, rounding down, by Newton's method from above."""
+    ensure(value >= 0, "a square root has a real value")
+    root = 1 << ((value.bit_length() + 1) >> 1)
+    while root * root > value:
+        root = (root + value // root) >> 1
+    return root
+
+
 def value_per_lot_atoms(price_e8: int, lot_e8: int) -> Atoms:
     """Return what one lot is worth at a price per coin.
 

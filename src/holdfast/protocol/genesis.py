@@ -21,6 +21,9 @@ from holdfast.protocol.limits import ACCOUNTS_MAX, U64, VALIDATORS_MAX, Key32
 from holdfast.protocol.liquidation import params as liquidation
 from holdfast.protocol.margin import params as margin
 from holdfast.protocol.oracle import params as oracle
+from holdfast.protocol.ranges import handlers as ranges
+from holdfast.protocol.ranges.params import LIMITS, RangeHistory, RangeLimits, RangeParams
+from holdfast.protocol.rebuild import refresh_columns
 from holdfast.protocol.settlement import params as settlement
 from holdfast.protocol.staking.state import VALIDATORS, Validator
 from holdfast.protocol.surface import params as surface
@@ -55,6 +58,9 @@ class Genesis(Record):
     liquidation_params: liquidation.LiquidationParams = liquidation.LiquidationParams()
     instrument_params: instruments.InstrumentParams = instruments.InstrumentParams()
     oracle_params: oracle.OracleParams = oracle.OracleParams()
+    range_params: RangeParams = RangeParams()
+    range_limits: Annotated[tuple[RangeLimits, ...], Meta(max_length=64)] = LIMITS
+    range_history: Annotated[tuple[RangeHistory, ...], Meta(max_length=64)] = ()
 
 
 DECODER: Final = codec.Decoder(Genesis, max_bytes=GENESIS_BYTES_MAX, max_items=4_000_000)
@@ -87,6 +93,7 @@ def build(draft: Draft, genesis_bytes: bytes) -> tuple[Record, ...]:
         for asset_id, amount in account.deposits:
             ledger.deposit(draft, opened.account_id, asset_id, amount)
             events.append(Deposited(opened.account_id, asset_id, amount))
+    refresh_columns(draft)
     return tuple(events)
 
 
@@ -99,6 +106,7 @@ def _write_params(draft: Draft, genesis: Genesis) -> None:
     _put(draft, liquidation.LIQUIDATION_PARAMS, genesis.liquidation_params, liquidation.check)
     _put(draft, instruments.INSTRUMENT_PARAMS, genesis.instrument_params, instruments.check)
     _put(draft, oracle.ORACLE_PARAMS, genesis.oracle_params, oracle.check)
+    ranges.initialise(draft, genesis.range_params, genesis.range_limits, genesis.range_history)
 
 
 def _put(draft: Draft, table: Table[int, V], params: V, check: Callable[[V], None]) -> None:

@@ -20,13 +20,17 @@ from holdfast.protocol.limits import NONCE_WINDOW
 from holdfast.protocol.liquidation.handlers import list_unhealthy
 from holdfast.protocol.liquidation.state import LIQUIDATIONS
 from holdfast.protocol.margin.handlers import get_risk
-from holdfast.protocol.margin.rules import compute_matrix, compute_need_atoms, get_row
+from holdfast.protocol.margin.params import MARGIN_PARAMS
+from holdfast.protocol.margin.rules import compute_matrix, compute_need_atoms, get_row, make_sources
 from holdfast.protocol.margin.state import CHARGES, RISK, RISK_MATRIX, AccountRisk
 from holdfast.protocol.oracle.state import FEEDS
 from holdfast.protocol.portfolio.handlers import get_holders
 from holdfast.protocol.portfolio.state import POSITIONS
+from holdfast.protocol.ranges.params import RANGE_LIMITS, RANGE_PARAMS
+from holdfast.protocol.ranges.state import CORRELATIONS, RANGES
 from holdfast.protocol.rebuild import DERIVED, rebuild
 from holdfast.protocol.settlement.state import SETTLEMENTS
+from holdfast.protocol.surface.params import SURFACE_PARAMS
 from holdfast.protocol.surface.state import RISK_ARRAY
 from holdfast.state.draft import Draft
 
@@ -69,6 +73,34 @@ def cash_adds_up(draft: Draft, block: BlockContext) -> None:
 
 
 def longs_equal_shorts(draft: Draft, block: BlockContext) -> None:
+    """What a block adds to each instrument's lots is nothing; a clearing pot gains what its positions' costs lose.
+
+    Why by what changes: from a state that keeps the promise nothing else can break it. `POSITIONS_ADD_UP` looks at all.
+    """
+    positions, balances = draft[POSITIONS], draft[BALANCES]
+    lots: dict[int, int] = {}
+    costs: dict[int, int] = {}
+    for (account_id, instrument_id), position in positions.changes().items():  # det-ok: a sum
+        before = positions.get_base((account_id, instrument_id))
+        for one, sign in ((position, 1), (before, -1)):
+            if one is not None:
+                lots[instrument_id] = lots.get(instrument_id, 0) + sign * one.lots
+                costs[instrument_id] = costs.get(instrument_id, 0) + sign * one.cost_atoms
+    for instrument_id in sorted(lots):
+        ensure(lots[instrument_id] == 0, f"longs equal shorts of instrument {instrument_id}")
+    instruments = draft[INSTRUMENTS]
+    moved = sorted(account_id for account_id, _ in balances.changes() if account_id >= CLEARING_BASE)
+    pots = [account_id - CLEARING_BASE for account_id in moved]
+    for instrument_id in sorted(dict.fromkeys([*pots, *lots])):
+        listed = instruments.get(instrument_id) or instruments.get_base(instrument_id)
+        if listed is not None and listed.kind == Kind.FUTURE:
+            key = (CLEARING_BASE + instrument_id, USDC)
+            gained = (balances.get(key) or 0) - (balances.get_base(key) or 0)
+            is_owed = gained == -costs.get(instrument_id, 0)
+            ensure(is_owed, f"the clearing pot of {instrument_id} is what is owed")
+
+
+def positions_add_up(draft: Draft, block: BlockContext) -> None:
     """The lots of every instrument add up to nothing; a clearing pot holds what its positions' costs say."""
     lots: dict[int, int] = {}
     costs: dict[int, int] = {}
@@ -170,7 +202,7 @@ def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
     array = draft[RISK_ARRAY].get(0)
     if array is None:
         return
-    matrix = compute_matrix(draft, array, draft[CHARGES][0])
+    matrix = compute_matrix(draft, array, draft[CHARGES][0], make_sources(draft), {})
     for place in np.flatnonzero(matrix.equity_atoms < matrix.maintenance_atoms).tolist():
         account_id = int(matrix.account_ids[place])
         ensure(account_id in draft[LIQUIDATIONS], f"account {account_id} is unhealthy by fresh sums, and queued")
@@ -181,16 +213,50 @@ def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
         ensure(tally.need_atoms >= compute_need_atoms(draft, kept), f"the need of account {account_id} is bounded")
     # Whose sums have not been touched must stand as at the block's beginning; who is in one matrix alone, empty.
     first = draft[RISK_MATRIX][0]
-    same = [account_id for account_id in matrix.places if account_id in first.places and account_id not in changed]
-    before, after = [[table.places[one] for one in same] for table in (first, matrix)]
+    ids, first_ids = matrix.account_ids.tolist(), first.account_ids.tolist()
+    same = [account_id for account_id in ids if account_id in first.places and account_id not in changed]
+    before, after = [[table.places.at(one) for one in same] for table in (first, matrix)]
     for field in _SUMS_OF_MATRIX:
-        is_kept = np.array_equal(getattr(first, field)[before], getattr(matrix, field)[after])
+        is_kept = np.array_equal(getattr(first, field)[..., before], getattr(matrix, field)[..., after])
         ensure(is_kept, f"the {field} of accounts that nothing has touched are fresh")
     for table, other in ((first, matrix), (matrix, first)):
-        for account_id in table.places:
+        for account_id in ids if table is matrix else first_ids:
             if account_id not in other.places and account_id not in changed:
                 row = get_row(table, account_id)
                 ensure(row is not None and _is_same(row, None), f"account {account_id} holds nothing unnoticed")
+
+
+def ranges_in_bounds(draft: Draft, block: BlockContext) -> None:
+    """What adapts, in force or announced, is between its hard bounds, and grids and weights are those in force."""
+    for underlying, state in draft[RANGES].items():
+        limits, schedule = draft[RANGE_LIMITS][underlying], state.schedule
+        for ppm in (schedule.in_force_ppm, *schedule.announced_ppm):
+            ensure(limits.floor_ppm <= ppm <= limits.ceiling_ppm, f"the range of underlying {underlying} is in bounds")
+        edge_ppm = draft[SURFACE_PARAMS][underlying].spot_ppm[0]
+        ensure(edge_ppm == -schedule.in_force_ppm, f"the grid of underlying {underlying} has its range")
+    correlation = draft[CORRELATIONS].get(0)
+    if correlation is not None:
+        params, schedule = draft[RANGE_PARAMS][0], correlation.schedule
+        for ppm in (schedule.in_force_ppm, *schedule.announced_ppm):
+            ensure(
+                params.weight_min_ppm <= ppm <= params.weight_max_ppm, "the weight of opposed scenarios is in bounds"
+            )
+        is_used = draft[MARGIN_PARAMS][0].cross_weight_ppm == schedule.in_force_ppm
+        ensure(is_used, "opposed scenarios have their weight")
+
+
+def initial_covers_maintenance(draft: Draft, block: BlockContext) -> None:
+    """Nothing counts for less in initial margin than in maintenance, so that no account's is less."""
+    params, charges = draft[MARGIN_PARAMS][0], draft[CHARGES][0]
+    ensure(0 <= params.loss_mm_ppm <= params.loss_im_ppm, "a loss counts initially for no less")
+    for initial, maintenance in (
+        (charges.short_im, charges.short_mm),
+        (charges.basis_im, charges.basis_mm),
+        (charges.concentration_im, charges.concentration_mm),
+        (charges.confidence_im, (0, 0, 0)),
+    ):
+        is_covered = all(0 <= less <= more for less, more in zip(maintenance, initial, strict=True))
+        ensure(is_covered, "a charge is initially no less")
 
 
 def indices_equal_primary(draft: Draft, block: BlockContext) -> None:
@@ -202,18 +268,15 @@ def indices_equal_primary(draft: Draft, block: BlockContext) -> None:
 
 
 _SUMS_OF_MATRIX: Final = (
-    "stress",
-    "orders",
-    "quotes",
     "marks_atoms",
     "unrealised_atoms",
     "collateral_atoms",
     "short_lots",
     "gross_lots",
     "future_lots",
-    "quoted_lots",
     "open_lots",
     "maintenance_atoms",
+    "need_atoms",
 )
 
 
@@ -238,9 +301,12 @@ SUMS: Final[tuple[tuple[str, Invariant], ...]] = (
     ("FUND_NOT_NEGATIVE", fund_not_negative),
     ("TIME_ONLY_GROWS", time_only_grows),
     ("DUST_ONLY_GROWS", dust_only_grows),
+    ("RANGES_IN_BOUNDS", ranges_in_bounds),
+    ("INITIAL_COVERS_MAINTENANCE", initial_covers_maintenance),
 )
 REBUILDS: Final[tuple[tuple[str, Invariant], ...]] = (
     ("CASH_ADDS_UP", cash_adds_up),
+    ("POSITIONS_ADD_UP", positions_add_up),
     ("ORDERS_ARE_COUNTED", orders_are_counted),
     ("MARGIN_CACHE_FRESH", margin_cache_fresh),
     ("INDICES_EQUAL_PRIMARY", indices_equal_primary),

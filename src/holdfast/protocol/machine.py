@@ -34,6 +34,8 @@ from holdfast.protocol.messages import (
 )
 from holdfast.protocol.oracle import handlers as oracle
 from holdfast.protocol.oracle.messages import Report, decode_oracle_commit, decode_report
+from holdfast.protocol.ranges import handlers as ranges
+from holdfast.protocol.rebuild import refresh_columns
 from holdfast.protocol.settlement import handlers as settlement
 from holdfast.protocol.staking import handlers as staking
 from holdfast.protocol.staking.handlers import get_powers
@@ -119,9 +121,11 @@ def _open_block(draft: Draft, context: BlockContext, block: Block) -> Events:
     events += (
         *settlement.settle_due(draft, context),
         *instruments.list_due(draft, context, get_references_e8(draft)),
+        *ranges.follow(draft, context),
         *surface.reprice(draft, context, settlement.get_fixings(draft, context)),
         *settlement.realise_daily(draft, context),
     )
+    refresh_columns(draft)
     margin.revalue(draft)
     # Before any command: who is under maintenance at the new marks may not burn what is left with an accomplice.
     events += liquidation.enqueue(draft, context)
@@ -136,6 +140,7 @@ def _close_block(draft: Draft, context: BlockContext, block: Block) -> Events:
     for validator_index, at_height in block.misbehavior:
         events += staking.record_misbehavior(draft, validator_index, at_height, context.height)
     draft[CLOCK].put(0, Clock(context.height, context.time_ms))
+    refresh_columns(draft)
     return events
 
 

@@ -23,6 +23,7 @@ from holdfast.protocol.limits import (
 )
 from holdfast.protocol.liquidation import messages as liquidation
 from holdfast.protocol.oracle import messages as oracle
+from holdfast.protocol.ranges import messages as ranges
 from holdfast.protocol.settlement import messages as settlement
 from holdfast.protocol.staking import messages as staking
 from holdfast.protocol.surface import messages as surface
@@ -133,6 +134,11 @@ Event = (
     | settlement.PositionSettled
     | settlement.InstrumentSettled
     | settlement.FutureRealised
+    | ranges.RangeAnnounced
+    | ranges.RangeChanged
+    | ranges.CrossWeightAnnounced
+    | ranges.CrossWeightChanged
+    | ranges.ChargeScaleChanged
 )
 
 

@@ -5,14 +5,14 @@ from typing import Final
 from holdfast.protocol.accounts import handlers as accounts
 from holdfast.protocol.accounts.state import OWNERS
 from holdfast.protocol.book import handlers as book
-from holdfast.protocol.book.state import OPEN_ORDERS, QUOTES, SIDES
+from holdfast.protocol.book.state import OPEN_ORDERS, ORDER_COLUMNS, QUOTES, SIDES
 from holdfast.protocol.instruments import handlers as instruments
 from holdfast.protocol.instruments.state import NAMES, SERIES
 from holdfast.protocol.ledger import handlers as ledger
-from holdfast.protocol.ledger.state import EXPOSED
+from holdfast.protocol.ledger.state import CASH_PAGES, EXPOSED
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.portfolio import handlers as portfolio
-from holdfast.protocol.portfolio.state import HOLDERS, HOLDINGS
+from holdfast.protocol.portfolio.state import HOLDERS, HOLDINGS, POSITION_PAGES
 from holdfast.protocol.surface import handlers as surface
 from holdfast.state.draft import Draft
 from holdfast.state.table import AnyTable
@@ -21,9 +21,12 @@ from holdfast.state.table import AnyTable
 # leaf tables stand for them.
 DERIVED: Final[tuple[AnyTable, ...]] = (
     OWNERS,
+    CASH_PAGES,
     EXPOSED,
     HOLDINGS,
     HOLDERS,
+    POSITION_PAGES,
+    ORDER_COLUMNS,
     SIDES,
     OPEN_ORDERS,
     QUOTES,
@@ -39,6 +42,13 @@ def rebuild(draft: Draft) -> None:
     instruments.rebuild(draft)
     portfolio.rebuild(draft)
     book.rebuild(draft)
+
+
+def refresh_columns(draft: Draft) -> None:
+    """Bring what margin reads by columns up to the draft's positions, cash and orders."""
+    portfolio.refresh(draft)
+    ledger.refresh(draft)
+    book.refresh(draft)
 
 
 def restore(draft: Draft) -> None:

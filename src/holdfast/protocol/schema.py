@@ -17,6 +17,8 @@ from holdfast.protocol.margin.params import MARGIN_PARAMS
 from holdfast.protocol.oracle import state as oracle
 from holdfast.protocol.oracle.params import ORACLE_PARAMS
 from holdfast.protocol.portfolio import state as portfolio
+from holdfast.protocol.ranges import state as ranges
+from holdfast.protocol.ranges.params import RANGE_LIMITS, RANGE_PARAMS
 from holdfast.protocol.settlement import state as settlement
 from holdfast.protocol.settlement.params import SETTLEMENT_PARAMS
 from holdfast.protocol.staking import state as staking
@@ -34,7 +36,18 @@ def _tables_of(*modules: object) -> list[Table[Any, Any]]:
 
 _ALL: Final = [
     *_tables_of(
-        accounts, book, instruments, ledger, liquidation, margin, oracle, portfolio, settlement, staking, surface
+        accounts,
+        book,
+        instruments,
+        ledger,
+        liquidation,
+        margin,
+        oracle,
+        portfolio,
+        ranges,
+        settlement,
+        staking,
+        surface,
     ),
     CHAIN,
     CLOCK,
@@ -45,6 +58,8 @@ _ALL: Final = [
     LIQUIDATION_PARAMS,
     MARGIN_PARAMS,
     ORACLE_PARAMS,
+    RANGE_LIMITS,
+    RANGE_PARAMS,
     SETTLEMENT_PARAMS,
     SURFACE_PARAMS,
     TRADING_PARAMS,

@@ -166,7 +166,7 @@ def test_maker__half_of_equity_in_margin__only_reduces() -> None:
     market = look(chain)
     maker = chain.traders.makers[0]
     option = list_quoted(market, BTC)[0]
-    place = market.matrix.places[maker.account_id]
+    place = market.matrix.places.at(maker.account_id)
     market.matrix.maintenance_atoms[place] = market.matrix.equity_atoms[place]
     held = maker.lots_held(market, option)
     quote = maker._quote(market, option)

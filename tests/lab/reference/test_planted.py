@@ -17,6 +17,8 @@ from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin import rules as margin_rules
 from holdfast.protocol.margin.state import Charges
 from holdfast.protocol.oracle import rules as oracle_rules
+from holdfast.protocol.ranges import rules as range_rules
+from holdfast.protocol.ranges.rules import Band
 from holdfast.protocol.settlement import rules as settlement_rules
 from holdfast.protocol.settlement.params import SettlementParams
 from holdfast.protocol.settlement.state import Window
@@ -141,8 +143,16 @@ def deposit(market: TwinMarket) -> None:
     market.do(-1, Deposit(market.solo.keys[0].public_key, 0, 100 * USD))
 
 
+def hours(market: TwinMarket, count: int) -> None:
+    """Let prices swing for hours, with a crash among them."""
+    for hour in range(count):
+        market.solo.prices[BTC] = market.solo.prices[BTC] * (88 if hour == 3 else 99 + 2 * (hour % 2)) // 100
+        for _ in range(2):
+            market.block(time_ms=market.solo.time_ms + 1_800_000)
+
+
 def no_short_charge(charges: Charges) -> Charges:
-    return charges._replace(short_im=(0, 0, 0))
+    return charges._replace(short_im=(0, 0, 0), short_mm=(0, 0, 0))
 
 
 def upper(entries: Sequence[tuple[int, int]]) -> int:
@@ -271,6 +281,18 @@ SLIPS: dict[str, tuple[Plant, Scenario, str, dict[str, Any]]] = {
         patched(matching, "_count_protected", lambda _: lambda *_: None),
         quoted_fill,
         "protections",
+        {},
+    ),
+    "a range forgets its buffer": (
+        patched(range_rules, "compute_band", lambda real: lambda *args: Band(*[real(*args).low_ppm] * 2)),
+        lambda market: hours(market, 12),
+        "risk rows",
+        {},
+    ),
+    "a variance rounds down": (
+        patched(range_rules, "compute_variance_e18", lambda real: lambda *args: real(*args) - 1),
+        lambda market: hours(market, 2),
+        "ranges",
         {},
     ),
     "a suspect move is believed at once": (

@@ -220,7 +220,7 @@ def run_random(seed: int, blocks: int) -> dict[str, int]:
         "insurance_atoms": drawn.choice([50, 20_000, 1_000_000]) * USD,
         "backstop_atoms": drawn.choice([0, 50_000, 1_000_000]) * USD,
     }
-    interval = drawn.choice([3_000, 20_000, 60_000])
+    interval = drawn.choice([3_000, 20_000, 60_000, 1_500_000])
     market = TwinMarket(6, deposits=deposits, genesis=genesis, interval_ms=interval)
     market.solo.app._rebuilds = False
     market.block(time_ms=START_MS + drawn.choice([HOUR_MS, 7 * HOUR_MS + 25 * 60_000, 8 * HOUR_MS - 60_000]))

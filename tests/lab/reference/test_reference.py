@@ -1,6 +1,9 @@
 """Both engines over the same blocks: every command, every phase, and the same rows after each."""
 
+import random
+
 import pytest
+from msgspec.structs import replace
 
 from holdfast.client.signing import SigningKey
 from holdfast.lab.reference import ReferenceExchange
@@ -23,6 +26,13 @@ from holdfast.protocol.liquidation.messages import (
 from holdfast.protocol.liquidation.state import LIQUIDATIONS
 from holdfast.protocol.messages import Bundle
 from holdfast.protocol.oracle.messages import FeedStatusChanged
+from holdfast.protocol.ranges.messages import (
+    ChargeScaleChanged,
+    CrossWeightChanged,
+    RangeAnnounced,
+    RangeChanged,
+)
+from holdfast.protocol.ranges.params import LIMITS, RANGE_PARAMS, RangeHistory, RangeParams
 from holdfast.protocol.settlement.messages import FutureRealised, PositionSettled, SettlementPriceFixed
 from holdfast.protocol.trading.messages import (
     AmendOrder,
@@ -226,6 +236,40 @@ def test_oracle__moving_through_doubt__allows_and_refuses_the_same() -> None:
     del market.solo.prices[ETH]
     events = run_same(market, 18)
     assert FeedStatusChanged in kinds(events)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"range_params": RangeParams(announce_epochs=3, history_epochs=100, quantile_ppm=950_000)},
+        {"range_params": RangeParams(is_adaptive=False)},
+        {"range_history": (RangeHistory(BTC, (9_000_000, -8_000_000) * 60), RangeHistory(ETH, (7_000_000,) * 110))},
+    ],
+)
+def test_ranges__over_days_with_a_crash_and_a_silence__move_alike(changes: dict[str, object]) -> None:
+    limits = tuple(replace(one, interest_lower_usd=1_000, interest_upper_usd=90_000) for one in LIMITS)
+    deposits = {0: ((0, 100_000 * USD), (BTC, 10**8)), 1: RICH, 2: RICH, 3: RICH}
+    market = TwinMarket(4, deposits=deposits, genesis={"range_limits": limits, **changes}, interval_ms=1_200_000)
+    market.solo.app._rebuilds = False
+    market.trade(1, 0, market.option(place=1), 40)
+    moves = random.Random(5)
+    events: list[Record] = []
+    for block in range(100):
+        wild = 40_000 if 40 <= block < 60 else 3_000
+        for asset in (BTC, ETH):
+            step = moves.randint(-wild, wild - (wild // 2 if block < 50 else 0))
+            kept = market.solo.prices.get(asset, 4_000 * 10**8)
+            market.solo.prices[asset] = kept + kept * step // 10**6
+        if 70 <= block < 76:
+            market.solo.prices.pop(ETH)
+        events += run_same(market, 1)
+    moved = {RangeAnnounced, RangeChanged, CrossWeightChanged, ChargeScaleChanged} & kinds(events)
+    is_adaptive = market.draft[RANGE_PARAMS][0].is_adaptive
+    assert len(moved) == (4 if is_adaptive else 0)
+    # A chain that begins with a wild past begins with ranges that a crash does not outrun.
+    is_outrun = is_adaptive and "range_history" not in changes
+    assert any(isinstance(event, RangeChanged) and event.is_emergency for event in events) == is_outrun
 
 
 def test_resume__at_any_height__goes_on_as_from_genesis() -> None:

@@ -10,13 +10,13 @@ from holdfast.protocol.block import BlockContext
 from holdfast.protocol.instruments import handlers, params, rules
 from holdfast.protocol.instruments.messages import InstrumentListed
 from holdfast.protocol.instruments.params import CONTRACT_SPECS, INSTRUMENT_PARAMS, InstrumentParams
-from holdfast.protocol.instruments.state import INSTRUMENTS, NAMES, NEXT_INSTRUMENT, SERIES, Kind
+from holdfast.protocol.instruments.state import INSTRUMENTS, LISTING, NAMES, NEXT_INSTRUMENT, SERIES, Kind
 from holdfast.protocol.ledger.state import BTC, ETH
 from holdfast.state.draft import Draft
 from holdfast.state.store import State
 from holdfast.state.table import AnyTable
 
-TABLES: list[AnyTable] = [INSTRUMENTS, NEXT_INSTRUMENT, INSTRUMENT_PARAMS, CONTRACT_SPECS, NAMES, SERIES]
+TABLES: list[AnyTable] = [INSTRUMENTS, NEXT_INSTRUMENT, INSTRUMENT_PARAMS, CONTRACT_SPECS, NAMES, SERIES, LISTING]
 START = int(datetime(2025, 10, 10, 0, 1, tzinfo=UTC).timestamp()) * 1000
 FORWARDS = {BTC: 121_700 * E8, ETH: 4_370 * E8}
 

@@ -15,7 +15,7 @@ from holdfast.protocol.instruments import params as instrument_params
 from holdfast.protocol.instruments import rules as instrument_rules
 from holdfast.protocol.instruments.messages import InstrumentHalted, InstrumentResumed
 from holdfast.protocol.instruments.params import CONTRACT_SPECS, INSTRUMENT_PARAMS
-from holdfast.protocol.instruments.state import INSTRUMENTS, NAMES, NEXT_INSTRUMENT, SERIES, Kind
+from holdfast.protocol.instruments.state import INSTRUMENTS, LISTING, NAMES, NEXT_INSTRUMENT, SERIES, Kind
 from holdfast.protocol.ledger.state import BTC, ETH, USDC, USDT
 from holdfast.protocol.limits import ROW_ATOMS_MAX
 from holdfast.protocol.margin import params as margin_params
@@ -33,7 +33,7 @@ from holdfast.state.table import AnyTable
 
 TABLES: list[AnyTable] = [
     INSTRUMENTS, NEXT_INSTRUMENT, INSTRUMENT_PARAMS, CONTRACT_SPECS, NAMES, SERIES, FEEDS, ORACLE_PARAMS,
-    SURFACES, MARKS, RISK_ROWS, RISK_ARRAY, SURFACE_PARAMS,
+    SURFACES, MARKS, RISK_ROWS, RISK_ARRAY, SURFACE_PARAMS, LISTING,
 ]  # fmt: skip
 START = int(datetime(2025, 10, 10, 0, 1, tzinfo=UTC).timestamp()) * 1000
 PRICES = {USDC: 1.0, BTC: 121_700.0, ETH: 4_370.0, USDT: 0.9995}
@@ -210,14 +210,22 @@ def test_rows__future__is_linear_and_tails_count_as_much_as_the_edge(world: Worl
     assert line.row[params.ROW_SKEW] == 0
 
 
-def test_collateral_shocks__each_asset__has_32_and_none_when_flat() -> None:
+def test_collateral_shocks__each_asset__has_32_and_none_when_flat(world: World) -> None:
     for asset in (BTC, ETH, USDT):
-        shocks = rules.collateral_shocks_ppm(asset)
+        shocks = rules.get_collateral_shocks_ppm(world.draft, asset)
         assert len(shocks) == 32
         assert shocks[params.ROW_FLAT] == shocks[params.ROW_SKEW] == 0
-    assert rules.collateral_shocks_ppm(BTC)[:3] == (-160_000,) * 3
-    assert rules.collateral_shocks_ppm(ETH)[24:27] == (180_000,) * 3
-    assert rules.collateral_shocks_ppm(USDT)[27:31] == (-100_000, -50_000, 0, 0)
+    assert rules.get_collateral_shocks_ppm(world.draft, BTC)[:3] == (-160_000,) * 3
+    assert rules.get_collateral_shocks_ppm(world.draft, ETH)[24:27] == (180_000,) * 3
+    assert rules.get_collateral_shocks_ppm(world.draft, USDT)[27:31] == (-100_000, -50_000, 0, 0)
+
+
+def test_collateral_shocks__another_range__follow_the_stored_grid(world: World) -> None:
+    draft = world.draft
+    handlers.set_range(draft, BTC, 240_000)
+    assert rules.get_collateral_shocks_ppm(draft, BTC)[:3] == (-240_000,) * 3
+    assert rules.get_collateral_shocks_ppm(draft, BTC)[27:31] == (-240_000, -240_000, 240_000, 240_000)
+    assert rules.get_collateral_shocks_ppm(draft, ETH)[:3] == (-180_000,) * 3
 
 
 def test_reprice__no_surface_yet__lists_and_prices_nothing_but_tells_prices() -> None:

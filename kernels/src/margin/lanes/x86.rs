@@ -34,12 +34,12 @@ pub fn run<K: Kernel>(path: Path, kernel: K) -> K::Output {
     }
 }
 
-#[target_feature(enable = "avx512f,avx512dq")]
+#[target_feature(enable = "avx512f,avx512dq,bmi2")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512(()))
 }
 
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi2")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2(()))
 }
@@ -56,6 +56,7 @@ fn prefetch(row: &Row) {
 // whose 32 numbers are 4 registers of 8, or 8 registers of 4.
 impl Lanes for Avx512 {
     type Sums = [__m512i; 4];
+    const ASKS_AHEAD: bool = false;
 
     #[inline(always)]
     fn splat(self, value: i64) -> Self::Sums {
@@ -132,6 +133,7 @@ impl Lanes for Avx512 {
 
 impl Lanes for Avx2 {
     type Sums = [__m256i; 8];
+    const ASKS_AHEAD: bool = true;
 
     #[inline(always)]
     fn splat(self, value: i64) -> Self::Sums {

@@ -11,6 +11,7 @@ from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
 from holdfast.protocol.ledger.state import BTC, ETH
 from holdfast.protocol.liquidation.rules import ROW_DOWN, ROW_UP
 from holdfast.protocol.margin.params import UNIVERSE_INDEX
+from holdfast.protocol.margin.rules import get_row
 from holdfast.protocol.margin.state import FROZEN, RISK_MATRIX, RiskMatrix
 from holdfast.protocol.surface.state import RISK_ARRAY, RiskArray
 from holdfast.state.draft import Draft
@@ -123,11 +124,11 @@ class Market:
 
     def delta_lots(self, account_id: int, underlying: int) -> int:
         """Return an account's delta in lots of a future. Rounds: toward zero."""
-        place = self.matrix.places.get(account_id)
+        risk = get_row(self.matrix, account_id)
         width = self._future_width(underlying)
-        if place is None or not width:
+        if risk is None or not width:
             return 0
-        stress = self.matrix.stress[place][UNIVERSE_INDEX[underlying]]
+        stress = risk.stress[UNIVERSE_INDEX[underlying]]
         change = int(stress[ROW_UP]) - int(stress[ROW_DOWN])
         return change // width if change >= 0 else -(-change // width)
 

@@ -119,12 +119,13 @@ class Bench:
         for txs in work.warm_blocks():
             solo.block(*txs)
         clock, spent, refused = Clock(stages), [], 0
-        app, check = solo.app, solo.app.check_tx
+        app, check, verify_ahead = solo.app, solo.app.check_tx, solo.app.verify_ahead
         for name in ("prepare_proposal", "process_proposal", "finalize_block", "commit"):
             setattr(app, name, _timed(clock, getattr(app, name)))
         for txs in work.blocks(block_orders):
             before = clock.seconds
             with clock:
+                verify_ahead(txs)
                 for tx in txs:
                     check(tx)
             response = solo.block(*txs)

@@ -13,6 +13,7 @@ from holdfast.lab.reference import (
     margin,
     oracle,
     orders,
+    ranges,
     settlement,
     surface,
     trading,
@@ -149,6 +150,7 @@ class ReferenceExchange:
         averages.sample(world)
         settlement.settle_due(world)
         listing.list_due(world)
+        ranges.step(world)
         reprice(world)
         self._valuation = value(world)
         settlement.realise_daily(world, self._valuation)

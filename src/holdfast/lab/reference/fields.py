@@ -15,6 +15,7 @@ from holdfast.protocol.liquidation.params import LiquidationParams
 from holdfast.protocol.margin.params import MarginParams
 from holdfast.protocol.messages import Bundle, Envelope
 from holdfast.protocol.oracle.params import OracleParams
+from holdfast.protocol.ranges.params import RangeHistory, RangeLimits, RangeParams
 from holdfast.protocol.settlement.params import SettlementParams
 from holdfast.protocol.surface.params import ScenarioGrid
 from holdfast.protocol.trading import messages as trading_messages
@@ -22,7 +23,7 @@ from holdfast.protocol.trading.params import TradingParams
 
 KNOWN: Final[dict[type[Record], str]] = {
     Genesis: "chain_id time_ms validators custodian_key accounts insurance_atoms backstop_atoms trading_params "
-    "margin_params liquidation_params instrument_params oracle_params",
+    "margin_params liquidation_params instrument_params oracle_params range_params range_limits range_history",
     CollateralAsset: "haircut_ppm cap_atoms account_cap_usd",
     CustodyParams: "custodian_key object_deposit_atoms",
     ContractSpec: "lot_e8 tick_e8 daily_step_e8 weekly_step_e8 monthly_step_e8 quarterly_step_e8",
@@ -35,6 +36,12 @@ KNOWN: Final[dict[type[Record], str]] = {
     OracleParams: "feeds sources_min report_age_ms_max velocity_floor_ppm velocity_sigmas confirm_ms confirm_blocks "
     "agree_floor_ppm suspect_ms suspect_blocks degraded_blocks stale_ms stale_blocks variance_tau_ms "
     "variance_start_e18 variance_max_e18",
+    RangeParams: "is_adaptive epoch_ms decay_ppm history_epochs quantile_ppm tail_start_ppm horizon_epochs "
+    "model_weight_ppm buffer_ppm step_up_ppm step_down_ppm announce_epochs lag_ppm emergency_ppm correlation_start_ppm "
+    "correlation_doubt_ppm weight_min_ppm weight_max_ppm interest_scale_ppm",
+    RangeLimits: "underlying start_ppm floor_ppm ceiling_ppm stress_ppm variance_start_e18 interest_lower_usd "
+    "interest_upper_usd",
+    RangeHistory: "underlying returns_e9",
     SettlementParams: "minutes_min slide_minutes_max delivery_ppm delivery_cap_ppm insurance_share_ppm steps_per_block",
     ScenarioGrid: "spot_ppm vol_ppm rho_shift_ppm dampen_ppm",
     TradingParams: "maker_ppm taker_ppm option_cap_ppm insurance_share_ppm market_band_ppm market_premium_ppm "

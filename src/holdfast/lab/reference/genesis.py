@@ -1,10 +1,7 @@
 """The first state: who validates, who has what, and every parameter at its default unless genesis says otherwise."""
 
-from typing import Final
-
-from holdfast.lab.reference import accounts
-from holdfast.lab.reference.rounding import PPM, down
-from holdfast.lab.reference.world import BACKSTOP, BTC, ETH, INSURANCE_FUND, UNDERLYINGS, USDC, World
+from holdfast.lab.reference import accounts, ranges
+from holdfast.lab.reference.world import BACKSTOP, INSURANCE_FUND, UNDERLYINGS, USDC, World
 from holdfast.primitives.crypto import sha256
 from holdfast.protocol.accounts.state import Account
 from holdfast.protocol.chain import Chain, Clock
@@ -13,12 +10,6 @@ from holdfast.protocol.custody.params import CustodyParams
 from holdfast.protocol.genesis import DECODER
 from holdfast.protocol.instruments.params import DEFAULT_SPECS
 from holdfast.protocol.settlement.params import SettlementParams
-from holdfast.protocol.surface.params import ScenarioGrid
-
-_SPOT_RANGES: Final = {BTC: 160_000, ETH: 180_000}
-_VOLATILITIES: Final = (-250_000, 0, 500_000)
-_TAILS: Final = (-500_000, -330_000, 500_000, 1_000_000)
-_SKEW: Final = -250_000
 
 
 def build(world: World, genesis_bytes: bytes) -> None:
@@ -30,7 +21,6 @@ def build(world: World, genesis_bytes: bytes) -> None:
     world.validators = dict(enumerate(genesis.validators))
     world.collateral = dict(DEFAULTS)
     world.contract_specs = {underlying: DEFAULT_SPECS[underlying] for underlying in UNDERLYINGS}
-    world.grids = {underlying: _make_grid(_SPOT_RANGES[underlying]) for underlying in UNDERLYINGS}
     world.settlement_params[0] = SettlementParams()
     world.custody_params[0] = CustodyParams(genesis.custodian_key)
     world.trading_params[0] = genesis.trading_params
@@ -38,6 +28,7 @@ def build(world: World, genesis_bytes: bytes) -> None:
     world.liquidation_params[0] = genesis.liquidation_params
     world.instrument_params[0] = genesis.instrument_params
     world.oracle_params[0] = genesis.oracle_params
+    ranges.begin(world, genesis)
     for account_id, amount in ((INSURANCE_FUND, genesis.insurance_atoms), (BACKSTOP, genesis.backstop_atoms)):
         world.accounts[account_id] = Account(bytes(32), 0, 0, 0)
         if amount:
@@ -46,14 +37,3 @@ def build(world: World, genesis_bytes: bytes) -> None:
         opened_id = accounts.open_main(world, account.owner_key)
         for asset_id, amount in account.deposits:
             world.put_in(opened_id, asset_id, amount)
-
-
-def _make_grid(range_ppm: int) -> ScenarioGrid:
-    """Return the 32 shocks of a spot range: nine moves by three volatilities, four damped tails, one skew."""
-    moves = [down(range_ppm * step, 4) for step in range(-4, 5)]
-    return ScenarioGrid(
-        (*(move for move in moves for _ in _VOLATILITIES), *_TAILS, 0),
-        (*(vol for _ in moves for vol in _VOLATILITIES), *(500_000 for _ in _TAILS), 0),
-        (*(0 for _ in range(31)), _SKEW),
-        (*(PPM for _ in range(27)), *(down(range_ppm * PPM, abs(tail)) for tail in _TAILS), PPM),
-    )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from holdfast.lab.reference.ranges import rate
 from holdfast.lab.reference.refusals import RefusedError, refuse_if
 from holdfast.lab.reference.rounding import PPM, down, up
 from holdfast.lab.reference.valuation import Line, Valuation
@@ -202,9 +203,9 @@ def charges(world: World, valuation: Valuation | None, account: Account, *, is_i
     for universe, exposure in account.exposures.items():
         worth = 0 if valuation is None else valuation.lot_worth.get(universe, 0)
         crowded = max(0, exposure.gross - params.concentration_lots)
-        total += exposure.net_short * up(worth * short, PPM)
+        total += exposure.net_short * up(worth * rate(world, "short", universe, short), PPM)
         total += exposure.futures * up(worth * basis, PPM)
-        total += crowded * up(worth * crowd, PPM)
+        total += crowded * up(worth * rate(world, "concentration", universe, crowd), PPM)
         if is_initial and worth and valuation is not None:
             total += exposure.gross * _doubt(world, valuation, universe, worth)
     return total

@@ -18,10 +18,12 @@ from holdfast.protocol.ledger.state import BALANCES, DUST, VAULT, VaultTotals
 from holdfast.protocol.liquidation.params import LIQUIDATION_PARAMS, LiquidationParams
 from holdfast.protocol.liquidation.state import LIQUIDATIONS, SOCIALISED, Liquidation, Socialised
 from holdfast.protocol.margin.params import MARGIN_PARAMS, MarginParams
-from holdfast.protocol.margin.state import DAY, DAY_STARTS, FROZEN, PROTECTIONS, DayStart, Protection
+from holdfast.protocol.margin.state import CHARGE_SCALES, DAY, DAY_STARTS, FROZEN, PROTECTIONS, DayStart, Protection
 from holdfast.protocol.oracle.params import ORACLE_PARAMS, OracleParams
 from holdfast.protocol.oracle.state import FEEDS, Feed
 from holdfast.protocol.portfolio.state import POSITIONS, Position
+from holdfast.protocol.ranges.params import RANGE_LIMITS, RANGE_PARAMS, RangeLimits, RangeParams
+from holdfast.protocol.ranges.state import CORRELATIONS, RANGES, Correlation, Range
 from holdfast.protocol.schema import TABLES
 from holdfast.protocol.settlement.params import SETTLEMENT_PARAMS, SettlementParams
 from holdfast.protocol.settlement.state import DAILY_RUN, SETTLEMENTS, WINDOWS, DailyRun, Settlement, Window
@@ -70,6 +72,11 @@ _TABLE_OF: Final[dict[str, AnyTable]] = {
     "marks": MARKS,
     "risk_rows": RISK_ROWS,
     "grids": SURFACE_PARAMS,
+    "range_params": RANGE_PARAMS,
+    "range_limits": RANGE_LIMITS,
+    "ranges": RANGES,
+    "correlations": CORRELATIONS,
+    "charge_scales": CHARGE_SCALES,
     "orders": ORDERS,
     "next_order": NEXT_ORDER,
     "frozen": FROZEN,
@@ -96,7 +103,7 @@ Snapshot = dict[str, dict[object, object]]
 class World:
     """Every row of the state, and what the running command has done so far."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: PLR0915 -- one a table
         """Start with nothing."""
         self.accounts: dict[int, Account] = {}
         self.sessions: dict[tuple[int, bytes], Session] = {}
@@ -119,6 +126,11 @@ class World:
         self.marks: dict[int, Mark] = {}
         self.risk_rows: dict[int, bytes] = {}
         self.grids: dict[int, ScenarioGrid] = {}
+        self.range_params: dict[int, RangeParams] = {}
+        self.range_limits: dict[int, RangeLimits] = {}
+        self.ranges: dict[int, Range] = {}
+        self.correlations: dict[int, Correlation] = {}
+        self.charge_scales: dict[int, int] = {}
         self.orders: dict[int, Order] = {}
         self.next_order: dict[int, int] = {}
         self.frozen: dict[int, int] = {}

@@ -31,6 +31,7 @@ from holdfast.primitives.pricing.kernel import (
     chosen,
     ensure_kernel,
     list_kernels,
+    native_path,
 )
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "ensure_kernel",
     "implied_deviation",
     "list_kernels",
+    "native_path",
     "vol_scale_ppm",
 ]
 

@@ -49,6 +49,11 @@ def ensure_kernel() -> str:
     return _choice.name or choose_kernel()
 
 
+def native_path() -> str | None:
+    """Return the instruction set of the chosen kernel, which margin sums with too; None where NumPy was chosen."""
+    return _choice.name.removeprefix("native-") if _choice.name.startswith("native-") else None
+
+
 def chosen() -> Kernel:
     """Return the kernel that prices."""
     return _choice.kernel

@@ -16,6 +16,9 @@ FIRST_USER_ACCOUNT: Final = 1_000
 # The clearing pot of a future holds what its closers have been paid and its open side still owes.
 CLEARING_BASE: Final = 2**40
 
+# What is derived of many accounts at once stands by pages of 1,024 account numbers.
+PAGE_BITS: Final = 10
+
 
 def is_margined(account_id: int) -> bool:
     """Return whether an account is judged by margin: users' accounts and the backstop."""

@@ -1,12 +1,15 @@
 """The only writer of orders."""
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
 
 from holdfast.primitives.check import ensure
 from holdfast.protocol.book.state import (
     FLAG_QUOTE,
     NEXT_ORDER,
     OPEN_ORDERS,
+    ORDER_COLUMNS,
+    ORDER_FIELDS,
     ORDERS,
     QUOTES,
     SIDES,
@@ -14,6 +17,7 @@ from holdfast.protocol.book.state import (
     Order,
     Side,
 )
+from holdfast.state.columns import Columns, Located, make_pages, refresh_pages
 from holdfast.state.draft import Draft
 
 # Bound once: a look-up of an enumeration's member costs more than the comparison that it is for.
@@ -93,8 +97,19 @@ def get_quote(draft: Draft, account_id: int, instrument_id: int, side: int) -> i
     return draft[QUOTES].get((account_id, 2 * instrument_id + side))
 
 
+def refresh(draft: Draft) -> None:
+    """Bring the columns up to the orders as of now."""
+    refresh_pages(draft[ORDER_COLUMNS], _locate(draft[ORDERS].changes().items()), ORDER_FIELDS)
+
+
+def make_order_columns(draft: Draft) -> dict[int, Columns]:
+    """Return the columns of all orders, made anew."""
+    return make_pages(_locate(draft[ORDERS].items()), ORDER_FIELDS)
+
+
 def rebuild(draft: Draft) -> None:
     """Rebuild every index from the orders."""
+    draft[ORDER_COLUMNS].fill(make_order_columns(draft))
     sides: dict[tuple[int, int], list[Entry]] = {}
     owned: dict[int, list[int]] = {}
     quotes: dict[tuple[int, int], int] = {}
@@ -106,6 +121,15 @@ def rebuild(draft: Draft) -> None:
     draft[SIDES].fill({key: tuple(sorted(sides[key])) for key in sides})
     draft[OPEN_ORDERS].fill({account_id: tuple(owned[account_id]) for account_id in owned})
     draft[QUOTES].fill(quotes)
+
+
+def _locate(rows: Iterable[tuple[int, Order | None]]) -> Iterator[Located]:
+    for order_id, order in rows:
+        yield 0, order_id, None if order is None else _row(order)
+
+
+def _row(order: Order) -> tuple[int, ...]:
+    return order.account_id, order.instrument_id, order.side, order.price_ticks, order.lots, order.flags
 
 
 def _entry(order_id: int, order: Order) -> Entry:

@@ -5,6 +5,7 @@ from typing import Final
 
 from holdfast.primitives.codec import Record
 from holdfast.protocol.limits import U64
+from holdfast.state.columns import Columns
 from holdfast.state.table import Table
 
 
@@ -41,3 +42,6 @@ SIDES: Final = Table[tuple[int, int], tuple[Entry, ...]]("book sides", ["u64", "
 OPEN_ORDERS: Final = Table[int, tuple[int, ...]]("open orders", ["u64"], tuple, tag=None)
 # (account, 2 x instrument + side) -> the one quote that the account has there
 QUOTES: Final = Table[tuple[int, int], int]("quotes", ["u64", "u64"], int, tag=None)
+ORDER_FIELDS: Final = 6
+# Page 0 alone: order id -> account, instrument, side, price in ticks, lots, flags
+ORDER_COLUMNS: Final = Table[int, Columns]("order columns", ["u64"], Columns, tag=None)

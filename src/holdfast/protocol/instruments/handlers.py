@@ -16,7 +16,16 @@ from holdfast.protocol.instruments.messages import (
 )
 from holdfast.protocol.instruments.params import CONTRACT_SPECS, INSTRUMENT_PARAMS, UNDERLYINGS
 from holdfast.protocol.instruments.rules import Tenor
-from holdfast.protocol.instruments.state import INSTRUMENTS, NAMES, NEXT_INSTRUMENT, SERIES, Instrument, Kind
+from holdfast.protocol.instruments.state import (
+    INSTRUMENTS,
+    LISTING,
+    NAMES,
+    NEXT_INSTRUMENT,
+    SERIES,
+    Instrument,
+    Kind,
+    Listing,
+)
 from holdfast.protocol.limits import EXPIRIES_PER_UNDERLYING_MAX, INSTRUMENTS_MAX
 from holdfast.state.draft import Draft
 
@@ -44,6 +53,7 @@ def retire(draft: Draft, instrument_id: int) -> InstrumentRetired:
     """Remove an instrument that is settled and empty."""
     instrument = draft[INSTRUMENTS][instrument_id]
     draft[INSTRUMENTS].delete(instrument_id)
+    _outdate_listing(draft)
     draft[NAMES].delete(instrument.name)
     key = (instrument.underlying, instrument.expiry_ms)
     rest = tuple(member for member in draft[SERIES][key] if member != instrument_id)
@@ -61,6 +71,15 @@ def set_halted(draft: Draft, instrument_id: int, *, is_halted: bool) -> tuple[Re
         return ()
     draft[INSTRUMENTS].put(instrument_id, replace(instrument, is_halted=is_halted))
     return (InstrumentHalted(instrument_id) if is_halted else InstrumentResumed(instrument_id),)
+
+
+def get_listing(draft: Draft) -> Listing:
+    """Return the listed instruments as arrays, made when the first asks after a listing or retirement."""
+    listing = draft[LISTING].get(0)
+    if listing is None:
+        listing = rules.compute_listing(draft[INSTRUMENTS].items())
+        draft[LISTING].put(0, listing)
+    return listing
 
 
 def rebuild(draft: Draft) -> None:
@@ -104,8 +123,14 @@ def _list(
     spec = draft[CONTRACT_SPECS][underlying]
     instrument = rules.compute_instrument(spec, underlying, kind, expiry_ms, strike_e8, block.height)
     draft[INSTRUMENTS].put(instrument_id, instrument)
+    _outdate_listing(draft)
     _index(draft, instrument_id, instrument)
     return InstrumentListed(instrument_id, instrument.name)
+
+
+def _outdate_listing(draft: Draft) -> None:
+    if 0 in draft[LISTING]:
+        draft[LISTING].delete(0)
 
 
 def _find(draft: Draft, underlying: int, kind: Kind, expiry_ms: int, strike_e8: int) -> int | None:

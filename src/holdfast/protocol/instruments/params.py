@@ -64,7 +64,7 @@ def check(params: InstrumentParams) -> None:
 
 def check_spec(spec: ContractSpec) -> None:
     """Check one contract's parameters against their hard bounds and each other."""
-    ensure(0 < spec.lot_e8 <= 10**10 and spec.tick_e8 > 0, "lots and ticks are positive")
+    ensure(0 < spec.lot_e8 <= E8 and spec.tick_e8 > 0, "lots and ticks are positive")
     ensure(spec.tick_e8 * spec.lot_e8 % E8_PER_ATOM == 0, "a tick of a lot is worth whole atoms")
     steps = (spec.daily_step_e8, spec.weekly_step_e8, spec.monthly_step_e8, spec.quarterly_step_e8)
     ensure(all(step > 0 and step % E8 == 0 for step in steps), "strikes are whole dollars")

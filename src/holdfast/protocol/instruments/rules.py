@@ -1,14 +1,24 @@
 """The calendar of expiries, the grid of strikes, and names. Integers only; Friday is all that the calendar knows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final
+
+import numpy as np
 
 from holdfast.primitives.check import ensure
 from holdfast.primitives.reject import Code, RejectedError
 from holdfast.primitives.units import DAY_MS, E8, HOUR_MS, div_exact, div_floor
 from holdfast.protocol.instruments.params import E8_PER_ATOM, ContractSpec, InstrumentParams
-from holdfast.protocol.instruments.state import INSTRUMENTS, NEXT_INSTRUMENT, SERIES, Instrument, Kind
+from holdfast.protocol.instruments.state import (
+    INSTRUMENTS,
+    NEXT_INSTRUMENT,
+    SERIES,
+    Instrument,
+    Int64Array,
+    Kind,
+    Listing,
+)
 from holdfast.protocol.ledger.state import ASSET_NAMES
 from holdfast.state.draft import Draft
 
@@ -158,3 +168,34 @@ def compute_instrument(
         is_halted=False,
         listed_height=height,
     )
+
+
+def compute_listing(instruments: Sequence[tuple[int, Instrument]]) -> Listing:
+    """Return instruments, ascending by number, as arrays."""
+    series: dict[tuple[int, int], int] = {}
+    strikes: dict[tuple[int, int], int] = {}
+    rows: list[tuple[int, ...]] = []
+    for instrument_id, one in instruments:
+        index = series.setdefault((one.underlying, one.expiry_ms), len(series))
+        is_future = one.kind == Kind.FUTURE
+        rows.append(
+            (
+                instrument_id,
+                index,
+                one.underlying,
+                one.strike_e8,
+                one.kind != Kind.PUT,
+                is_future,
+                one.lot_e8,
+                one.tick_value_atoms,
+                -1 if is_future else strikes.setdefault((index, one.strike_e8), len(strikes)),
+            )
+        )
+    ids, *columns = (_freeze(column) for column in np.array(rows, dtype=np.int64).reshape(-1, 9).T)
+    return Listing(ids, tuple(series), *columns)
+
+
+def _freeze(column: Int64Array) -> Int64Array:
+    array = np.ascontiguousarray(column)
+    array.setflags(write=False)
+    return array

@@ -1,8 +1,11 @@
 """The movements of money. Every one of them writes both of its sides."""
 
+from collections.abc import Iterable, Iterator
+
 from holdfast.primitives.check import ensure
-from holdfast.protocol.accounts.state import INSURANCE_FUND
-from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, DUST, EXPOSED, USDC, VAULT, VaultTotals
+from holdfast.protocol.accounts.state import INSURANCE_FUND, PAGE_BITS, is_margined
+from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, CASH_PAGES, DUST, EXPOSED, USDC, VAULT, VaultTotals
+from holdfast.state.columns import Columns, Located, make_pages, refresh_pages
 from holdfast.state.draft import Draft
 
 
@@ -58,8 +61,19 @@ def book_dust(draft: Draft, payer_id: int, asset_id: int, amount_atoms: int) -> 
         draft[DUST].put(asset_id, (draft[DUST].get(asset_id) or 0) + amount_atoms)
 
 
+def refresh(draft: Draft) -> None:
+    """Bring the pages of cash up to the balances as of now."""
+    refresh_pages(draft[CASH_PAGES], _locate(draft[BALANCES].changes().items()), 1)
+
+
+def make_cash_pages(draft: Draft) -> dict[int, Columns]:
+    """Return the pages of all cash, made anew."""
+    return make_pages(_locate(draft[BALANCES].items()), 1)
+
+
 def rebuild(draft: Draft) -> None:
-    """Rebuild the index of accounts with a coin or a debt."""
+    """Rebuild the index of accounts with a coin or a debt, and the pages of cash."""
+    draft[CASH_PAGES].fill(make_cash_pages(draft))
     draft[EXPOSED].fill(
         {
             account_id: True
@@ -67,6 +81,14 @@ def rebuild(draft: Draft) -> None:
             if asset_id != USDC or amount < 0
         }
     )
+
+
+def _locate(rows: Iterable[tuple[tuple[int, int], int | None]]) -> Iterator[Located]:
+    """Yield the cash of accounts that margin judges."""
+    for (account_id, asset_id), amount in rows:
+        if asset_id == USDC and is_margined(account_id):
+            page = account_id >> PAGE_BITS
+            yield page, account_id - (page << PAGE_BITS), None if amount is None else (amount,)
 
 
 def _add(draft: Draft, account_id: int, asset_id: int, change_atoms: int) -> None:

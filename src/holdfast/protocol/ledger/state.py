@@ -4,6 +4,7 @@ from typing import Final
 
 from holdfast.primitives.codec import Record
 from holdfast.protocol.limits import U64
+from holdfast.state.columns import Columns
 from holdfast.state.table import Table
 
 USDC: Final = 0
@@ -26,4 +27,6 @@ BALANCES: Final = Table[tuple[int, int], int]("balances", ["u64", "u64"], int, t
 VAULT: Final = Table[int, VaultTotals]("vault", ["u64"], VaultTotals, tag=11)
 # Accounts with a coin or a debt: whose margin is more than cash even without a position. Derived.
 EXPOSED: Final = Table[int, bool]("exposed", ["u64"], bool, tag=None)
+# USDC balances by page of accounts: place of the account in its page -> atoms.
+CASH_PAGES: Final = Table[int, Columns]("cash pages", ["u64"], Columns, tag=None)
 DUST: Final = Table[int, int]("dust", ["u64"], int, tag=12)

@@ -3,8 +3,10 @@
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
-from holdfast.primitives.units import DAY_MS, HOUR_MS, div_floor
+from holdfast.primitives.check import ensure
+from holdfast.primitives.units import DAY_MS, HOUR_MS, PPM, div_floor
 from holdfast.protocol.accounts.state import CLEARING_BASE, is_margined
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book import handlers as book
@@ -16,9 +18,10 @@ from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import BALANCES, USDC
 from holdfast.protocol.limits import ACCOUNT_LOTS_MAX
 from holdfast.protocol.margin import rules
-from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSE_INDEX
-from holdfast.protocol.margin.rules.matrix import compute_collateral_stress
+from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSE_INDEX, check
+from holdfast.protocol.margin.rules.matrix import compute_collateral_stress, get_collateral_shocks
 from holdfast.protocol.margin.state import (
+    CHARGE_SCALES,
     CHARGES,
     DAY,
     DAY_STARTS,
@@ -48,11 +51,29 @@ _NEW_DAY = DayStart(0, 0, has_held=False)
 def revalue(draft: Draft) -> None:
     """Take this block's marks into every account's risk."""
     array = draft[RISK_ARRAY].get(0)
-    draft[CHARGES].put(0, rules.compute_charges(draft[MARGIN_PARAMS][0], array, get_degraded(draft)))
+    scales_ppm = dict(draft[CHARGE_SCALES].items())
+    draft[CHARGES].put(0, rules.compute_charges(draft[MARGIN_PARAMS][0], array, get_degraded(draft), scales_ppm))
     for account_id in list(draft[RISK].keys()):
         draft[RISK].delete(account_id)
     if array is not None:
-        draft[RISK_MATRIX].put(0, rules.compute_matrix(draft, array, draft[CHARGES][0]))
+        before = draft[RISK_MATRIX].get(0)
+        kept = {} if before is None else before.places.sheets
+        draft[RISK_MATRIX].put(
+            0, rules.compute_matrix(draft, array, draft[CHARGES][0], rules.read_sources(draft), kept)
+        )
+
+
+def set_charge_scale(draft: Draft, underlying: int, scale_ppm: int) -> None:
+    """Write what open interest multiplies an underlying's charges by; risk follows when it is next revalued."""
+    ensure(scale_ppm >= PPM, "open interest never lowers a charge")
+    draft[CHARGE_SCALES].put(underlying, scale_ppm)
+
+
+def set_cross_weight(draft: Draft, weight_ppm: int) -> None:
+    """Write what opposed scenarios weigh; risk follows when it is next revalued."""
+    after = replace(draft[MARGIN_PARAMS][0], cross_weight_ppm=weight_ppm)
+    check(after)
+    draft[MARGIN_PARAMS].put(0, after)
 
 
 def get_risk(draft: Draft, account_id: int) -> AccountRisk:
@@ -167,7 +188,7 @@ def refresh_collateral(draft: Draft, account_id: int) -> None:
         if amount and price > 0:
             value = collateral.compute_value_atoms(draft[COLLATERAL][asset_id], asset_id, amount, price)
             worth += value
-            stress[UNIVERSE_INDEX[asset_id]] += compute_collateral_stress(asset_id, value)
+            stress[UNIVERSE_INDEX[asset_id]] += compute_collateral_stress(get_collateral_shocks(draft, asset_id), value)
     _put_risk(draft, account_id, risk._replace(stress=stress, collateral_atoms=worth))
 
 

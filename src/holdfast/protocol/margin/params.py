@@ -49,6 +49,10 @@ class MarginParams(Record):
     buffer_ppm: U64 = 1_100_000
 
 
+# What a charge is at most of the index value, whatever open interest makes of it.
+SHORT_MAX_PPM: Final = 100_000
+CONCENTRATION_MAX_PPM: Final = 200_000
+
 MARGIN_PARAMS: Final = Table[int, MarginParams]("margin params", ["u64"], MarginParams, tag=72)
 
 
@@ -56,10 +60,11 @@ def check(params: MarginParams) -> None:
     """Check the parameters against their hard bounds and each other."""
     ensure(2 * params.loss_mm_ppm >= PPM, "maintenance covers at least half of the worst loss")
     ensure(params.loss_mm_ppm <= params.loss_im_ppm <= 3 * PPM, "loss factors stay in bounds")
-    ensure(params.short_mm_ppm <= params.short_im_ppm <= 100_000, "short charges stay in bounds")
+    ensure(params.short_mm_ppm <= params.short_im_ppm <= SHORT_MAX_PPM, "short charges stay in bounds")
     ensure(params.basis_mm_ppm <= params.basis_im_ppm <= 100_000, "basis charges stay in bounds")
     ensure(
-        params.concentration_mm_ppm <= params.concentration_im_ppm <= 200_000, "concentration charges stay in bounds"
+        params.concentration_mm_ppm <= params.concentration_im_ppm <= CONCENTRATION_MAX_PPM,
+        "concentration charges stay in bounds",
     )
     ensure(PPM <= params.degraded_confidence_ppm <= 20 * PPM, "a degraded feed never charges less, nor without bound")
     ensure(params.confidence_im_ppm <= 10 * PPM, "the oracle's doubt counts within bounds")
@@ -111,3 +116,5 @@ def _flat_index(scenarios: tuple[tuple[int, int, int], ...]) -> NDArray[np.int64
 
 JOINT_INDEX: Final = _flat_index(JOINT)
 OPPOSED_INDEX: Final = _flat_index(OPPOSED)
+JOINT_ROWS: Final = np.array(JOINT, dtype=np.int64)
+OPPOSED_ROWS: Final = np.array(OPPOSED, dtype=np.int64)

@@ -1,16 +1,21 @@
 """Derived risk of accounts, and the few rows that margin stores."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.primitives.check import BrokenInvariantError
 from holdfast.primitives.codec import Record
+from holdfast.protocol.accounts.state import PAGE_BITS
 from holdfast.protocol.limits import U64, Amount
-from holdfast.protocol.surface.state import RiskLine
+from holdfast.protocol.surface.state import RiskArray, RiskLine
+from holdfast.state.columns import Columns
 from holdfast.state.table import Table
 
 Int64Array = NDArray[np.int64]
+Int32Array = NDArray[np.int32]
 
 
 class AccountRisk(NamedTuple):
@@ -66,36 +71,114 @@ class Tally(Record):
     lots: int  # no less than the lots of all positions and open orders
 
 
-class RiskMatrix(NamedTuple):
-    """Every account's risk at this block's marks, as arrays in the order of `account_ids`."""
+class Sources(NamedTuple):
+    """What the risk of all accounts is made of, as columns by page, ascending."""
 
-    places: dict[int, int]  # account id -> row
+    positions: dict[int, Columns]
+    cash: dict[int, Columns]
+    orders: Columns
+
+
+class Sheet(NamedTuple):
+    """A page of accounts: number k holds `lots[i]` of the risk array's `places[i]`, `starts[k]` <= i < `starts[k + 1]`.
+
+    Immutable, and derived of the columns that it names; it holds while they and the array's instruments stay.
+    """
+
+    positions: Columns
+    cash: Columns | None
+    instrument_ids: Int64Array
+    numbers: dict[int, int]  # account id -> k
+    account_ids: Int64Array  # ascending
+    starts: Int64Array  # int64[accounts + 1]
+    places: Int32Array
+    lots: Int64Array
+    costs_atoms: Int64Array  # by account: of all positions
+    future_costs_atoms: Int64Array
+    cash_atoms: Int64Array
+
+
+class Orders(NamedTuple):
+    """The open orders of accounts that have any, by their place among these."""
+
+    order_of: Int64Array  # by account of the matrix: its place here, or -1
+    plain: Int64Array  # int64[n, 3, 32], atoms: each order where it loses
+    quotes: Int64Array  # protected quotes likewise, before their scaling
+    quoted_lots: Int64Array  # int64[n, 3]
+    open_lots: Int64Array  # int64[n]
+
+
+class Coins(NamedTuple):
+    """Coins held as collateral, by the place of the accounts that have any."""
+
+    coin_of: Int64Array  # by account of the matrix: its place here, or -1
+    stress: Int64Array  # int64[n, 3, 32], atoms
+    worth_atoms: Int64Array  # int64[n], after haircut
+
+
+class Places:
+    """The place of each account in the matrix: sheet after sheet."""
+
+    __slots__ = ("_loose", "_paged", "sheets")
+
+    def __init__(self, sheets: Sequence[Sheet], firsts: Sequence[int]) -> None:
+        """Take the sheets of pages and, last, the loose one; and the place of the first account of each."""
+        self.sheets = {int(sheet.account_ids[0]) >> PAGE_BITS: sheet for sheet in sheets[:-1]}
+        self._paged = {
+            page: (self.sheets[page].numbers, first) for page, first in zip(self.sheets, firsts, strict=False)
+        }
+        self._loose = (sheets[-1].numbers, firsts[-1])
+
+    def get(self, account_id: int) -> int | None:
+        """Return an account's place, or None where it has nothing to margin but cash."""
+        for found in (self._paged.get(account_id >> PAGE_BITS), self._loose):
+            if found is not None:
+                numbers, first = found
+                place = numbers.get(account_id)
+                if place is not None:
+                    return first + place
+        return None
+
+    def at(self, account_id: int) -> int:
+        """Return the place of an account that has one."""
+        place = self.get(account_id)
+        if place is None:
+            raise BrokenInvariantError("an account with something to margin has a place")
+        return place
+
+    def __contains__(self, account_id: int) -> bool:
+        """Return whether an account has a place."""
+        return self.get(account_id) is not None
+
+
+class RiskMatrix(NamedTuple):
+    """Every account's risk at this block's marks, as arrays in the order of `account_ids`, sheet after sheet."""
+
+    sheets: tuple[Sheet, ...]  # the last holds those without a position
+    firsts: tuple[int, ...]  # the place of each sheet's first account
+    array: RiskArray
+    places: Places
     account_ids: Int64Array
-    stress: Int64Array  # int64[accounts, 3, 32]
-    orders: Int64Array
-    quotes: Int64Array
+    orders: Orders
+    coins: Coins
     marks_atoms: Int64Array
     unrealised_atoms: Int64Array
     collateral_atoms: Int64Array
-    short_lots: Int64Array  # int64[accounts, 3], and so below
+    short_lots: Int64Array  # int64[3, accounts], and so the next two
     gross_lots: Int64Array
     future_lots: Int64Array
-    quoted_lots: Int64Array
     open_lots: Int64Array
     equity_atoms: Int64Array
     maintenance_atoms: Int64Array
-    # For the incremental path, as plain numbers. By account: the bounds of its tally.
-    need_atoms: list[int]
-    lots: list[int]
+    # The bounds of an account's tally.
+    need_atoms: Int64Array
+    lots: Int64Array
     # By place of the line, and one lot: the worst loss, and the charges that it may add.
     long_loss_atoms: list[int]
     short_loss_atoms: list[int]
     long_charge_atoms: list[int]
     short_charge_atoms: list[int]
     loss_ppm: int  # what a loss counts for in initial margin
-    net_keys: Int64Array  # account's place x strike groups + strike group, ascending
-    net_lots: Int64Array  # the option lots of each key
-    strike_groups: int
 
 
 class Requirement(NamedTuple):
@@ -138,6 +221,10 @@ PROTECTIONS: Final = Table[tuple[int, int], Protection]("protections", ["u64", "
 DAY: Final = Table[int, int]("day", ["u64"], int, tag=74)
 RISK: Final = Table[int, Tally]("account risk", ["u64"], Tally, tag=None)
 RISK_MATRIX: Final = Table[int, RiskMatrix]("risk matrix", ["u64"], RiskMatrix, tag=None)
+
+
+# What open interest multiplies an underlying's short and concentration charges by, in ppm; one where nothing is said.
+CHARGE_SCALES: Final = Table[int, int]("charge scales", ["u64"], int, tag=75)
 
 
 class Charges(NamedTuple):

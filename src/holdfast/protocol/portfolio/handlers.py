@@ -1,14 +1,27 @@
 """The only writer of positions."""
 
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from holdfast.primitives.check import ensure
 from holdfast.primitives.reject import Code, RejectedError
 from holdfast.primitives.units import div_floor
+from holdfast.protocol.accounts.state import PAGE_BITS
 from holdfast.protocol.limits import ACCOUNT_LOTS_MAX, AMOUNT_ATOMS_MAX, POSITIONS_PER_ACCOUNT_MAX
-from holdfast.protocol.portfolio.state import HOLDERS, HOLDINGS, POSITIONS, Position
+from holdfast.protocol.portfolio.state import (
+    HOLDERS,
+    HOLDINGS,
+    INSTRUMENT_BITS,
+    POSITION_PAGES,
+    POSITIONS,
+    Position,
+)
+from holdfast.state.columns import Columns, Located, make_pages, refresh_pages
 from holdfast.state.draft import Draft
 from holdfast.state.table import Table
+
+_COLUMNS: Final = 2  # lots, cost
 
 
 def get_lots(draft: Draft, account_id: int, instrument_id: int) -> int:
@@ -75,8 +88,19 @@ def get_holders(draft: Draft, instrument_id: int) -> tuple[int, ...]:
     return draft[HOLDERS].get(instrument_id) or ()
 
 
+def refresh(draft: Draft) -> None:
+    """Bring the pages up to the positions as of now."""
+    refresh_pages(draft[POSITION_PAGES], _locate(draft[POSITIONS].changes().items()), _COLUMNS)
+
+
+def make_position_pages(draft: Draft) -> dict[int, Columns]:
+    """Return the pages of all positions, made anew."""
+    return make_pages(_locate(draft[POSITIONS].items()), _COLUMNS)
+
+
 def rebuild(draft: Draft) -> None:
-    """Rebuild both indices."""
+    """Rebuild both indices and the pages."""
+    draft[POSITION_PAGES].fill(make_position_pages(draft))
     holdings: dict[int, list[int]] = {}
     holders: dict[int, list[int]] = {}
     for account_id, instrument_id in draft[POSITIONS].keys():  # noqa: SIM118 -- a table, not a dict
@@ -84,6 +108,14 @@ def rebuild(draft: Draft) -> None:
         holders.setdefault(instrument_id, []).append(account_id)
     draft[HOLDINGS].fill({account_id: tuple(holdings[account_id]) for account_id in holdings})
     draft[HOLDERS].fill({instrument_id: tuple(holders[instrument_id]) for instrument_id in holders})
+
+
+def _locate(rows: Iterable[tuple[tuple[int, int], Position | None]]) -> Iterator[Located]:
+    for (account_id, instrument_id), position in rows:
+        ensure(instrument_id < 1 << INSTRUMENT_BITS, "an instrument's number fits the key of a page")
+        page = account_id >> PAGE_BITS
+        key = (account_id - (page << PAGE_BITS)) << INSTRUMENT_BITS | instrument_id
+        yield page, key, None if position is None else (position.lots, position.cost_atoms)
 
 
 def _add_to_index(draft: Draft, account_id: int, instrument_id: int) -> None:

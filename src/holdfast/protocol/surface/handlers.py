@@ -1,7 +1,6 @@
 """Surfaces from reports, and every block's marks and risk rows."""
 
 from collections.abc import Mapping, Sequence
-from itertools import count
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -11,15 +10,15 @@ from holdfast.primitives.codec import Record
 from holdfast.primitives.pricing import Grid, Options, Slices
 from holdfast.primitives.units import MINUTE_MS, PPM, div_ceil, div_floor, value_per_lot_atoms
 from holdfast.protocol.block import BlockContext
-from holdfast.protocol.instruments.handlers import set_halted
+from holdfast.protocol.instruments.handlers import get_listing, set_halted
 from holdfast.protocol.instruments.params import CONTRACT_SPECS, UNDERLYINGS
-from holdfast.protocol.instruments.state import INSTRUMENTS, Instrument, Kind
+from holdfast.protocol.instruments.state import INSTRUMENTS
 from holdfast.protocol.limits import ROW_ATOMS_MAX, SCENARIOS
 from holdfast.protocol.oracle import rules as oracle
 from holdfast.protocol.oracle.messages import Report
 from holdfast.protocol.oracle.params import ORACLE_PARAMS
 from holdfast.protocol.oracle.state import FEEDS
-from holdfast.protocol.surface import rules
+from holdfast.protocol.surface import params, rules
 from holdfast.protocol.surface.messages import SurfaceUpdated
 from holdfast.protocol.surface.params import SURFACE_PARAMS
 from holdfast.protocol.surface.state import (
@@ -30,9 +29,9 @@ from holdfast.protocol.surface.state import (
     SURFACES,
     VERSION_SSVI,
     Int64Array,
+    Lines,
     Mark,
     RiskArray,
-    RiskLine,
     Surface,
 )
 from holdfast.state.draft import Draft
@@ -70,6 +69,13 @@ def apply_reports(
     return tuple(events)
 
 
+def set_range(draft: Draft, underlying: int, range_ppm: int) -> None:
+    """Write the grid of an underlying's spot range; rows and collateral follow with the next repricing."""
+    grid = params.make_grid(range_ppm)
+    params.check(grid)
+    draft[SURFACE_PARAMS].put(underlying, grid)
+
+
 def reprice(draft: Draft, block: BlockContext, fixings: Fixings) -> tuple[Record, ...]:
     """Write marks and risk rows of every instrument that can be priced, then the risk array over all of them.
 
@@ -101,29 +107,36 @@ def rebuild(draft: Draft) -> None:
 
 def build_array(draft: Draft) -> RiskArray:
     """Return the risk array over the stored marks and rows."""
-    ids = draft[MARKS].keys()
-    instruments = [draft[INSTRUMENTS][instrument_id] for instrument_id in ids]
-    rows = np.frombuffer(b"".join([draft[RISK_ROWS][instrument_id] for instrument_id in ids]), dtype="<i8")
+    marks, stored = draft[MARKS], draft[RISK_ROWS]
+    ids = marks.keys()
+    listing = get_listing(draft)
+    instrument_ids = _freeze(np.array(ids, dtype=np.int64))
+    # An instrument without a mark has no line.
+    at = np.searchsorted(listing.ids, instrument_ids)
+    underlyings, is_future, groups, tick_values, lots_e8 = (
+        _freeze(column[at])
+        for column in (
+            listing.underlyings,
+            listing.is_future,
+            listing.strike_groups,
+            listing.tick_values_atoms,
+            listing.lots_e8,
+        )
+    )
+    rows = np.frombuffer(b"".join([stored[instrument_id] for instrument_id in ids]), dtype="<i8")
     rows = rows.astype(np.int64, copy=False).reshape(-1, SCENARIOS)
-    values = [
-        value_per_lot_atoms(draft[MARKS][instrument_id].mark_e8, instrument.lot_e8)
-        for instrument_id, instrument in zip(ids, instruments, strict=True)
-    ]
-    underlyings = [instrument.underlying for instrument in instruments]
-    is_future = [instrument.kind == Kind.FUTURE for instrument in instruments]
-    groups = _number_strikes(instruments)
+    prices_e8 = np.array([marks[instrument_id].mark_e8 for instrument_id in ids], dtype=np.int64)
+    values = _freeze(rules.values_per_lot_atoms(prices_e8, lots_e8))
     feeds = dict(draft[FEEDS].items())
     return RiskArray(
-        lines={
-            instrument_id: RiskLine(*line)
-            for instrument_id, *line in zip(ids, count(), values, rows, underlyings, is_future, groups)
-        },
-        instrument_ids=_freeze(ids),
-        values_atoms=_freeze(values),
+        lines=Lines(ids, rows, (values, underlyings, is_future, groups)),
+        instrument_ids=instrument_ids,
+        values_atoms=values,
         rows=rows,
-        underlyings=_freeze(underlyings),
-        is_future=_freeze(is_future),
-        strike_groups=_freeze(groups),
+        underlyings=underlyings,
+        is_future=is_future,
+        strike_groups=groups,
+        tick_values_atoms=tick_values,
         lot_value_atoms={
             underlying: value_per_lot_atoms(feeds[underlying].price_e8, draft[CONTRACT_SPECS][underlying].lot_e8)
             for underlying in UNDERLYINGS
@@ -147,42 +160,39 @@ class _SliceRow(NamedTuple):
     grid_index: int
 
 
-class _Priced(NamedTuple):
-    """What the kernel has computed, instrument by instrument."""
+# Stands for a series that nothing prices; what it comes to is not used.
+_NO_SLICE: Final = _SliceRow(1, 0, 0, 1, 0, 0, 0, 0)
 
-    instruments: list[tuple[int, Instrument]]
+
+class _Priced(NamedTuple):
+    """What the kernel has computed, instrument by instrument, as arrays."""
+
+    instrument_ids: Int64Array
+    is_future: Int64Array
+    lots_e8: Int64Array
     marks: pricing.Marks
     rows: Int64Array
 
 
 def _price(draft: Draft, block: BlockContext, fixings: Fixings) -> tuple[_Priced | None, list[int]]:
     """Run the kernel over what can be priced; also return the instruments whose forwards it does not take."""
-    series: dict[tuple[int, int], int | None] = {}
-    slices: list[_SliceRow] = []
-    live: list[tuple[int, Instrument]] = []
-    columns: list[tuple[int, int, int, int]] = []
-    excessive: list[int] = []
-    for instrument_id, instrument in draft[INSTRUMENTS].items():
-        key = (instrument.underlying, instrument.expiry_ms)
-        if key not in series:
-            row = _make_slice(draft, block, key, fixings.get(key, _NOTHING_FIXED))
-            series[key] = None if row is None else len(slices)
-            slices.extend(() if row is None else (row,))
-        index = series[key]
-        if index is None:
-            continue
-        if slices[index].forward_e8 > rules.FORWARD_MAX_E8:
-            excessive.append(instrument_id)
-            continue
-        live.append((instrument_id, instrument))
-        columns.append((index, instrument.strike_e8, instrument.kind != Kind.PUT, instrument.lot_e8))
-    if not live:
+    listing = get_listing(draft)
+    made = [_make_slice(draft, block, key, fixings.get(key, _NOTHING_FIXED)) for key in listing.series]
+    is_priced = np.array([row is not None for row in made], dtype=bool)[listing.series_index]
+    slices = [_NO_SLICE if row is None else row for row in made]
+    is_excessive = np.array([row.forward_e8 > rules.FORWARD_MAX_E8 for row in slices], dtype=bool)[listing.series_index]
+    excessive: list[int] = listing.ids[is_excessive].tolist()
+    live = np.flatnonzero(is_priced & ~is_excessive)
+    if not len(live):
         return None, excessive
     fits = [row._replace(forward_e8=min(row.forward_e8, rules.FORWARD_MAX_E8)) for row in slices]
     inputs = Slices(*np.ascontiguousarray(np.array(fits, dtype=np.int64).T))
-    options = Options(*np.ascontiguousarray(np.array(columns, dtype=np.int64).T))
+    options = Options(
+        listing.series_index[live], listing.strikes_e8[live], listing.is_call[live], listing.lots_e8[live]
+    )
     marks = pricing.compute_marks(inputs, options)
-    return _Priced(live, marks, pricing.compute_rows(inputs, options, _make_grid(draft), marks.mark_e8)), excessive
+    rows = pricing.compute_rows(inputs, options, _make_grid(draft), marks.mark_e8)
+    return _Priced(listing.ids[live], listing.is_future[live], options.lot_e8, marks, rows), excessive
 
 
 def _make_slice(draft: Draft, block: BlockContext, key: tuple[int, int], fixing: tuple[int, int]) -> _SliceRow | None:
@@ -233,35 +243,31 @@ def _make_grid(draft: Draft) -> Grid:
 def _write(draft: Draft, priced: _Priced) -> tuple[Record, ...]:
     """Store marks and rows that keep under the ceiling; halt what does not, resume what does again."""
     events: list[Record] = []
-    put_mark, put_row = draft[MARKS].put, draft[RISK_ROWS].put
-    data = priced.rows.astype("<i8", copy=False).tobytes()
-    largest = np.abs(priced.rows).max(axis=1).tolist()
-    fields = zip(*(column.tolist() for column in priced.marks), strict=True)
-    for place, ((instrument_id, instrument), mark) in enumerate(zip(priced.instruments, fields, strict=True)):
-        is_excessive = max(largest[place], value_per_lot_atoms(mark[0], instrument.lot_e8)) > ROW_ATOMS_MAX
-        if is_excessive != instrument.is_halted:
+    ids, marks = priced.instrument_ids.tolist(), priced.marks
+    values = rules.values_per_lot_atoms(marks.mark_e8, priced.lots_e8)
+    largest = np.maximum(np.maximum(priced.rows.max(axis=1), -priced.rows.min(axis=1)), values)
+    excessive = (largest > ROW_ATOMS_MAX).tolist()
+    instruments = draft[INSTRUMENTS]
+    for instrument_id, is_excessive in zip(ids, excessive, strict=True):
+        if is_excessive != instruments[instrument_id].is_halted:
             events.extend(set_halted(draft, instrument_id, is_halted=is_excessive))
-        if not is_excessive:
-            # A future has no volatility of its own, only its linear part.
-            put_mark(
-                instrument_id, Mark(mark[0], 0, mark[2], 0, 0, 0) if instrument.kind == Kind.FUTURE else Mark(*mark)
-            )
-            put_row(instrument_id, data[place * ROW_BYTES : (place + 1) * ROW_BYTES])
+    # A future has no volatility of its own, only its linear part.
+    is_option = 1 - priced.is_future
+    columns = (
+        marks.mark_e8,
+        marks.iv_ppm * is_option,
+        marks.delta_ppm,
+        *(column * is_option for column in (marks.gamma_e12, marks.vega_e8, marks.theta_e8)),
+    )
+    data = priced.rows.astype("<i8", copy=False).tobytes()
+    starts = range(0, len(data), ROW_BYTES)
+    kept = [place for place, is_excessive in enumerate(excessive) if not is_excessive]
+    fields = list(zip(*(column.tolist() for column in columns), strict=True))
+    draft[MARKS].fill({ids[place]: Mark(*fields[place]) for place in kept})
+    draft[RISK_ROWS].fill({ids[place]: data[starts[place] : starts[place] + ROW_BYTES] for place in kept})
     return tuple(events)
 
 
-def _number_strikes(instruments: Sequence[Instrument]) -> list[int]:
-    """Return a number for each (underlying, expiry, strike), shared by its call and its put; -1 for futures."""
-    numbers: dict[tuple[int, int, int], int] = {}
-    return [
-        -1
-        if instrument.kind == Kind.FUTURE
-        else numbers.setdefault((instrument.underlying, instrument.expiry_ms, instrument.strike_e8), len(numbers))
-        for instrument in instruments
-    ]
-
-
-def _freeze(values: Sequence[int]) -> Int64Array:
-    array = np.array(values, dtype=np.int64)
+def _freeze(array: Int64Array) -> Int64Array:
     array.setflags(write=False)
     return array

@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from holdfast.primitives.check import ensure
 from holdfast.primitives.units import PPM, div_floor
+from holdfast.protocol.instruments.params import E8_PER_ATOM
+from holdfast.protocol.ledger.state import USDT
 from holdfast.protocol.oracle import rules as oracle
 from holdfast.protocol.oracle.messages import Report
 from holdfast.protocol.oracle.params import OracleParams
-from holdfast.protocol.surface.params import COLLATERAL_SHOCKS_PPM
-from holdfast.protocol.surface.state import SURFACES, Slice, Surface
+from holdfast.protocol.surface.params import SURFACE_PARAMS, USDT_SHOCKS_PPM, compute_collateral_shocks
+from holdfast.protocol.surface.state import SURFACES, Int64Array, Slice, Surface
 from holdfast.state.draft import Draft
 
 RHO_MAX_PPM: Final = PPM - 1
@@ -66,6 +70,16 @@ def interpolate_theta_e12(expiries_ms: Sequence[int], thetas_e12: Sequence[int],
     return min(div_floor(last_e12 * (expiry_ms - now_ms), last_ms - now_ms), THETA_MAX_E12)
 
 
+def values_per_lot_atoms(prices_e8: Int64Array, lots_e8: Int64Array) -> Int64Array:
+    """Return what one lot of each instrument is worth at its price per coin. Rounds: as `value_per_lot_atoms`."""
+    # The product may pass int64, so the price is taken apart: p = a * unit + b with 0 <= b < unit.
+    unit = E8_PER_ATOM
+    whole = np.floor_divide(prices_e8, unit)
+    part = (prices_e8 - whole * unit) * lots_e8
+    values: Int64Array = whole * lots_e8 + np.floor_divide(2 * part + unit, 2 * unit)
+    return values
+
+
 class Candidate(NamedTuple):
     """One validator's admissible surface, its forwards as ratios to its own price: expiry -> (ratio, variance)."""
 
@@ -86,9 +100,9 @@ class Agreed(NamedTuple):
     is_fallback: bool
 
 
-def collateral_shocks_ppm(asset_id: int) -> tuple[int, ...]:
-    """Return what a coin held as collateral gains or loses in each scenario row of its universe."""
-    return COLLATERAL_SHOCKS_PPM[asset_id]
+def get_collateral_shocks_ppm(draft: Draft, asset_id: int) -> tuple[int, ...]:
+    """Return what a coin held as collateral gains or loses in each scenario row of its universe, by the stored grid."""
+    return USDT_SHOCKS_PPM if asset_id == USDT else compute_collateral_shocks(draft[SURFACE_PARAMS][asset_id])
 
 
 def get_references_e8(draft: Draft) -> dict[int, int]:

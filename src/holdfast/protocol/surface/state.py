@@ -1,5 +1,7 @@
 """Stored surfaces, marks and risk rows, and the array that is derived from them."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Annotated, Final, NamedTuple
 
 import numpy as np
@@ -61,16 +63,48 @@ class RiskLine(NamedTuple):
     strike_group: int  # the same for the call and the put of one expiry and strike; -1 for a future
 
 
+class Lines(Mapping[int, RiskLine]):
+    """The lines of a risk array by instrument id, each made when it is first asked for."""
+
+    __slots__ = ("_columns", "_made", "_places", "_rows")
+
+    def __init__(self, instrument_ids: Sequence[int], rows: Int64Array, columns: tuple[Int64Array, ...]) -> None:
+        """Take the array's rows, and its columns as they stand in a line behind the row."""
+        self._places = dict(zip(instrument_ids, count()))
+        self._made: dict[int, RiskLine] = {}
+        self._rows = rows
+        self._columns = columns
+
+    def __getitem__(self, instrument_id: int) -> RiskLine:
+        """Return an instrument's line; one that the array does not have is a KeyError."""
+        line = self._made.get(instrument_id)
+        if line is None:
+            place = self._places[instrument_id]
+            value, underlying, is_future, group = (int(column[place]) for column in self._columns)
+            line = RiskLine(place, value, self._rows[place], underlying, bool(is_future), group)
+            self._made[instrument_id] = line
+        return line
+
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over the instruments, ascending."""
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        """Return the number of instruments."""
+        return len(self._places)
+
+
 class RiskArray(NamedTuple):
     """Every live instrument's mark value and scenario row; immutable, derived, rebuilt from the leaf tables."""
 
-    lines: dict[int, RiskLine]  # by instrument id
+    lines: Lines  # by instrument id
     instrument_ids: Int64Array  # ascending; the order of all arrays below
     values_atoms: Int64Array
     rows: Int64Array  # int64[n, 32]
     underlyings: Int64Array
     is_future: Int64Array  # 0 or 1
     strike_groups: Int64Array
+    tick_values_atoms: Int64Array
     lot_value_atoms: dict[int, int]  # underlying -> worth of one lot of it at the index
     prices_e8: dict[int, int]  # feed id -> accepted index price (BTC, ETH, USDT, USDC)
     confidences_e8: dict[int, int]  # feed id -> confidence

@@ -1,6 +1,6 @@
 """Pure margin arithmetic: one account's requirement, and every account's at once."""
 
-from holdfast.protocol.margin.rules.matrix import compute_matrix, get_row
+from holdfast.protocol.margin.rules.matrix import compute_matrix, get_row, make_sources, read_sources
 from holdfast.protocol.margin.rules.requirement import (
     EMPTY_RISK,
     check_initial,
@@ -37,7 +37,9 @@ __all__ = [
     "compute_sure_atoms",
     "compute_withdrawable_atoms",
     "get_row",
+    "make_sources",
     "note_order",
     "note_position",
     "open_tally",
+    "read_sources",
 ]

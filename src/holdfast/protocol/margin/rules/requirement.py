@@ -10,9 +10,11 @@ from holdfast.protocol.ledger.handlers import get_cash
 from holdfast.protocol.ledger.state import USDC
 from holdfast.protocol.limits import ACCOUNT_LOTS_MAX, SCENARIOS
 from holdfast.protocol.margin.params import (
+    CONCENTRATION_MAX_PPM,
     JOINT_INDEX,
     MARGIN_PARAMS,
     OPPOSED_INDEX,
+    SHORT_MAX_PPM,
     UNIVERSES,
     MarginParams,
 )
@@ -38,14 +40,21 @@ _NOTHING: Final = (0, 0, 0)
 _NO_CHARGES: Final = Charges(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, is_depegged=False)
 
 
-def compute_charges(params: MarginParams, array: RiskArray | None, degraded: dict[int, bool]) -> Charges:
-    """Return this block's charge a lot, from index prices and the oracle's confidence. Rounds: up."""
+def compute_charges(
+    params: MarginParams, array: RiskArray | None, degraded: dict[int, bool], scales_ppm: dict[int, int]
+) -> Charges:
+    """Return this block's charge a lot, from index prices, open interest and the oracle's confidence. Rounds: up."""
     if array is None:
         return _NO_CHARGES
     worth = [array.lot_value_atoms.get(underlying, 0) for underlying in UNIVERSES]
 
     def share(rate_ppm: int) -> tuple[int, int, int]:
         btc, eth, usdt = (div_ceil(value * rate_ppm, PPM) for value in worth)
+        return btc, eth, usdt
+
+    def scaled(rate_ppm: int, most_ppm: int) -> tuple[int, int, int]:
+        rates = [min(most_ppm, div_ceil(rate_ppm * scales_ppm.get(one, PPM), PPM)) for one in UNIVERSES]
+        btc, eth, usdt = (div_ceil(value * rate, PPM) for value, rate in zip(worth, rates, strict=True))
         return btc, eth, usdt
 
     doubt = [0] * len(UNIVERSES)
@@ -57,12 +66,12 @@ def compute_charges(params: MarginParams, array: RiskArray | None, degraded: dic
                 factor = div_ceil(factor * params.degraded_confidence_ppm, PPM)
             doubt[index] = div_ceil(worth[index] * array.confidences_e8[underlying] * factor, price * PPM)
     return Charges(
-        share(params.short_im_ppm),
-        share(params.short_mm_ppm),
+        scaled(params.short_im_ppm, SHORT_MAX_PPM),
+        scaled(params.short_mm_ppm, SHORT_MAX_PPM),
         share(params.basis_im_ppm),
         share(params.basis_mm_ppm),
-        share(params.concentration_im_ppm),
-        share(params.concentration_mm_ppm),
+        scaled(params.concentration_im_ppm, CONCENTRATION_MAX_PPM),
+        scaled(params.concentration_mm_ppm, CONCENTRATION_MAX_PPM),
         (doubt[0], doubt[1], doubt[2]),
         is_depegged=array.prices_e8.get(USDC, E8) < params.depeg_e8,
     )

@@ -25,7 +25,7 @@ def open_tally(matrix: RiskMatrix | None, account_id: int) -> Tally:
     place = None if matrix is None else matrix.places.get(account_id)
     if matrix is None or place is None:
         return _NOTHING
-    return Tally(None, (), matrix.need_atoms[place], matrix.lots[place])
+    return Tally(None, (), int(matrix.need_atoms[place]), int(matrix.lots[place]))
 
 
 def note_order(tally: Tally, matrix: RiskMatrix, change: OrderChange) -> Tally:
@@ -81,7 +81,7 @@ def add_up(tally: Tally, matrix: RiskMatrix | None, account_id: int) -> AccountR
         else:
             net = nets.get(line.strike_group)
             if net is None:
-                net = get_net_lots(matrix, account_id, universe, line.strike_group)
+                net = get_net_lots(matrix, account_id, line.strike_group)
             short[universe] += max(0, -net - lots) - max(0, -net)
             nets[line.strike_group] = net + lots
     ensure(open_lots >= 0, "an account's open lots are those of its orders")
