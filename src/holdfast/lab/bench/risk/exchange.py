@@ -11,7 +11,7 @@ import numpy as np
 from holdfast.lab.bench.paths import BLOCK_MANY, Bench, Run, Sizes
 from holdfast.lab.bench.risk.duel import Checked, Contender, Duel, Taken, WrongResultError, ensure_equal, timed
 from holdfast.lab.bench.risk.rows import Size
-from holdfast.lab.bench.risk.world import World, make_world
+from holdfast.lab.bench.risk.world import World, make_world, run_risk_step
 from holdfast.lab.bench.stages import StageTimes
 from holdfast.lab.solo import FIRST_ACCOUNT
 from holdfast.primitives.units import value_per_lot_atoms
@@ -21,7 +21,6 @@ from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.params import UNIVERSE_INDEX, UNIVERSES
 from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.portfolio.state import POSITIONS
-from holdfast.protocol.surface import handlers as surface
 from holdfast.protocol.surface.state import MARKS, RISK_ROWS
 from holdfast.state.draft import Draft
 
@@ -35,8 +34,7 @@ def step(size: Size) -> Duel[Draft, int]:
 
     def run() -> Draft:
         draft = world.draft()
-        surface.reprice(draft, world.context, {})
-        margin.revalue(draft)
+        run_risk_step(draft, world.context)
         return draft
 
     def run_traced() -> Taken[int]:
@@ -50,7 +48,8 @@ def step(size: Size) -> Duel[Draft, int]:
     def compare(draft: Draft, calls: int) -> Checked:
         _check_margins(draft, world)
         held = f"{world.accounts:,} accounts with 20 positions each in {world.instruments:,} instruments"
-        return Checked(f"{held}; {calls} calls of kernels a step; equity and stress of {_SAMPLED} accounts recomputed")
+        how = f"{calls} calls of kernels a step; equity and stress of {_SAMPLED} accounts recomputed"
+        return Checked(f"{held}, {world.fills} fills in the block before; {how}")
 
     return Duel(timed("reprice and revalue", run, 1), lambda: Contender("its kernels", run_traced), compare)
 

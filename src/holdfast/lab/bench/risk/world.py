@@ -12,8 +12,10 @@ from holdfast.protocol import rebuild
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.instruments.params import CONTRACT_SPECS
 from holdfast.protocol.instruments.rules import compute_instrument
-from holdfast.protocol.instruments.state import INSTRUMENTS, SERIES, Kind
+from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
 from holdfast.protocol.ledger.state import BALANCES, USDC
+from holdfast.protocol.margin import handlers as margin
+from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.portfolio.state import POSITIONS, Position
 from holdfast.protocol.surface import handlers as surface
 from holdfast.protocol.surface.state import MARKS
@@ -27,6 +29,8 @@ POSITIONS_EACH: Final = 20
 _CASH_ATOMS: Final = 1_000_000 * 10**6
 _FIRST_BLOCKS: Final = 2
 _LOTS_MAX: Final = 9
+# About what a block of 2,048 orders fills.
+_FILLS: Final = 400
 _STRIKE_SHARE_MIN: Final = 0.5
 _STEP_E8: Final = {1: 250 * E8, 2: 10 * E8}
 
@@ -38,6 +42,7 @@ class World(NamedTuple):
     context: BlockContext
     accounts: int
     instruments: int
+    fills: int  # of the block before: what margin keeps of those accounts is out of date
 
     def draft(self) -> Draft:
         """Open a draft over the committed rows."""
@@ -48,27 +53,42 @@ def make_world(accounts: int, instruments: int) -> World:
     """Return an exchange where so many accounts hold 20 positions each, in at least so many instruments."""
     solo = Solo(1, rebuilds=False)
     solo.run(_FIRST_BLOCKS)
-    state = State(solo.app.state.tables)
-    source, draft = solo.draft(), state.draft()
-    for table in state.tables:
-        draft[table].fill(source[table].as_dict())
-    _list_more(draft, instruments)
-    _commit(state, draft)
+    state, source = State(solo.app.state.tables), solo.draft()
     context = BlockContext(solo.height + 1, solo.time_ms + MINUTE_MS, solo.time_ms, 0)
-    priced, draft = state.draft(), state.draft()
-    surface.reprice(priced, context, {})
-    ids = priced[MARKS].keys()
-    lot_values = [value_per_lot_atoms(priced[MARKS][each].mark_e8, priced[INSTRUMENTS][each].lot_e8) for each in ids]
+    # Committed as it grows: a draft that holds all the rows is slow to walk. What is derived is made anew.
+    draft = state.draft()
+    for table in state.tables:
+        if table.tag is not None:
+            draft[table].fill(source[table].as_dict())
+    _list_more(draft, instruments)
+    draft = _commit(state, draft)
+    surface.reprice(draft, context, {})
+    ids = draft[MARKS].keys()
+    lot_values = [value_per_lot_atoms(draft[MARKS][each].mark_e8, draft[INSTRUMENTS][each].lot_e8) for each in ids]
+    draft = state.draft()
     _hold(draft, accounts, np.array(ids, dtype=np.int64), np.array(lot_values, dtype=np.int64))
+    draft = _commit(state, draft)
     rebuild.rebuild(draft)
+    draft = _commit(state, draft)
+    run_risk_step(draft, context)
+    fills = _trade(draft, accounts)
+    rebuild.refresh_columns(draft)
     _commit(state, draft)
-    return World(state, context, accounts, len(ids))
+    following = BlockContext(context.height + 1, context.time_ms + MINUTE_MS, context.time_ms, 0)
+    return World(state, following, accounts, len(ids), fills)
+
+
+def run_risk_step(draft: Draft, context: BlockContext) -> None:
+    """Reprice and re-margin all as a block does when it opens."""
+    surface.reprice(draft, context, {})
+    rebuild.refresh_columns(draft)
+    margin.revalue(draft)
 
 
 def _list_more(draft: Draft, instruments: int) -> None:
     """List further strikes of the series that are there, calls and puts, in turn."""
     table = draft[INSTRUMENTS]
-    series = [key for key in draft[SERIES].keys() if key[0] in _STEP_E8]  # noqa: SIM118 -- a table, not a dict
+    series = sorted({(one.underlying, one.expiry_ms) for _, one in table.items()})
     next_id = max(table.keys()) + 1
     missing = instruments - len(table.keys())
     taken = {(one.underlying, one.expiry_ms, one.strike_e8) for _, one in table.items()}
@@ -103,6 +123,21 @@ def _hold(draft: Draft, accounts: int, ids: IntArray, lot_values: IntArray) -> N
     draft[BALANCES].fill(dict.fromkeys(((account_id, USDC) for account_id in account_ids.tolist()), _CASH_ATOMS))
 
 
-def _commit(state: State, draft: Draft) -> None:
-    """Commit a draft without its part of the tree: nobody asks for a root here."""
+def _trade(draft: Draft, accounts: int) -> int:
+    """Let each of some pairs of accounts add to its first, opposite positions; return how many did."""
+    fills = min(_FILLS, accounts // 2)
+    positions, balances = draft[POSITIONS], draft[BALANCES]
+    for pair in np.linspace(0, accounts // 2 - 1, fills, dtype=np.int64).tolist():
+        for account_id in (FIRST_ACCOUNT + 2 * pair, FIRST_ACCOUNT + 2 * pair + 1):
+            instrument_id = portfolio.get_holdings(draft, account_id)[0]
+            held = positions[account_id, instrument_id]
+            sign = 1 if held.lots > 0 else -1
+            positions.put((account_id, instrument_id), Position(held.lots + sign, held.cost_atoms + sign))
+            balances.put((account_id, USDC), balances[account_id, USDC] - sign)
+    return fills
+
+
+def _commit(state: State, draft: Draft) -> Draft:
+    """Commit a draft without its part of the tree, since nobody asks for a root here, and open the next."""
     state.commit(Sealed(Changed(state.tables, draft), (), StateTree().plan(()), state.root))
+    return state.draft()
