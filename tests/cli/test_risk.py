@@ -8,7 +8,15 @@ import pytest
 from typer.testing import CliRunner
 
 from holdfast.cli.main import app
-from tests.support.margin_cases import EXAMPLES, PM2_FILES, STANDARD_FILE, changed, document, needs_vectors
+from tests.support.margin_cases import (
+    EXAMPLES,
+    PM2_FILES,
+    STANDARD_FILE,
+    account_document,
+    changed,
+    document,
+    needs_vectors,
+)
 
 KEYS = {"initial", "maintenance", "mark_to_market", "worst_scenario", "scenarios"}
 EXAMPLE = EXAMPLES / "portfolio.json"
@@ -27,7 +35,13 @@ def ask(*arguments: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("command", "example"), [("margin", "deribit_example.json --model"), ("compare", "portfolio.json")]
+    ("command", "example"),
+    [
+        ("margin", "account.json"),
+        ("scenarios", "account.json"),
+        ("whatif", 'account.json --trade "+5'),
+        ("compare", "portfolio.json"),
+    ],
 )
 def test_help__has_an_example_and_the_exit_codes(command: str, example: str) -> None:
     code, out, _ = call(command, "--help")
@@ -75,6 +89,33 @@ def test_margin__of_a_file_of_cases__tells_each_by_its_name() -> None:
     assert (code, len(out.splitlines())) == (0, 15)
     assert call("compare", STANDARD_FILE, "--case", "Test21")[0] == 0
     assert set(ask("compare", STANDARD_FILE)) == set(wanted)
+
+
+def test_margin__without_a_model__is_the_exchange_s_own() -> None:
+    told = ask("margin", EXAMPLES / "account.json")
+    assert set(told) >= KEYS
+    assert (told["model"], told["currency"]) == ("holdfast", "USD")
+    assert told["initial"] == told["figures"]["initial_atoms"] / 10**6
+    code, out, _ = call("margin", EXAMPLES / "account.json")
+    assert code == 0
+    assert f"initial, required      {told['initial']:,.2f} USD" in out
+
+
+def test_margin__of_a_folder__tells_each_file_and_passes_over_what_is_wrong(tmp_path: Path) -> None:
+    for name, change in (("a", 0), ("b", 1_000), ("c", "much")):
+        content = changed(account_document(), lambda case, cash=change: case["account"].update(cash=cash))  # type: ignore[misc]
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("no portfolio", encoding="utf-8")
+    code, out, err = call("margin", tmp_path)
+    assert code == 2
+    assert [line.split()[0] for line in out.splitlines()] == ["case", f"{tmp_path}/a.json", f"{tmp_path}/b.json"]
+    assert f"{tmp_path}/c.json refused: account: cash: 'much' is not a number" in err
+    assert "2 margined, 1 refused" in err
+    code, out, _ = call("margin", tmp_path, "--json")
+    told = json.loads(out)
+    assert code == 2
+    assert [set(answer) >= KEYS for answer in told.values()] == [True, True, False]
+    assert "much" in told[f"{tmp_path}/c.json"]["refused"]
 
 
 def test_compare__tells_every_model_side_by_side() -> None:
@@ -125,7 +166,10 @@ def test_bad_input__is_one_line_with_row_and_field(tmp_path: Path) -> None:
             "--model: 'span' is none of holdfast, derive-pm2, derive-standard, deribit-pm",
         ),
         (("margin", EXAMPLES / "none.json", "--model", "derive-pm2"), "none.json: No such file or directory"),
-        (("margin", EXAMPLES, "--model", "derive-pm2"), "Is a directory"),
+        (("margin", EXAMPLES.parent), "examples: the folder holds no .json and no .csv file"),
+        (("margin", EXAMPLES, "--case", "Test9"), "--case: goes with one file"),
+        (("compare", EXAMPLES), "Is a directory"),
+        (("compare", EXAMPLE, "--svg", EXAMPLES / "no" / "bars.svg"), "--svg: the folder"),
         (("compare", EXAMPLE, "--case", "Test9"), "--case: 'Test9' is not in the file, which holds portfolio"),
         (("margin", EXAMPLES / "deribit_example.json", "--model", "derive-pm2"), "PM2 has no dated futures"),
     ],

@@ -132,6 +132,12 @@ def document() -> Tree:
     return decoded
 
 
+def account_document() -> Tree:
+    """Return the example of an account of the exchange, decoded."""
+    decoded: Tree = json.loads((EXAMPLES / "account.json").read_text(encoding="utf-8"))
+    return decoded
+
+
 def changed(case: Tree, change: Callable[[Tree], object]) -> Tree:
     """Return a case with one change made to it."""
     copy = deepcopy(case)

@@ -8,7 +8,7 @@ from holdfast.protocol.book.state import FLAG_QUOTE, ORDERS, Side
 from holdfast.protocol.instruments.state import INSTRUMENTS
 from holdfast.protocol.ledger.state import ASSET_ATOMS, ASSET_NAMES, BALANCES, USDC
 from holdfast.protocol.margin.params import MARGIN_PARAMS
-from holdfast.protocol.margin.state import PROTECTIONS
+from holdfast.protocol.margin.state import CHARGE_SCALES, PROTECTIONS
 from holdfast.protocol.oracle.state import FEEDS, Status
 from holdfast.protocol.portfolio.state import POSITIONS
 from holdfast.protocol.surface import handlers as surface
@@ -61,6 +61,7 @@ def document_of(market: Market, index: int) -> Tree:
     told["parameters"] = {
         "holdfast": {
             **{field.name: getattr(params, field.name) for field in fields(params)},
+            "charge_scale_ppm": {ASSET_NAMES[asset]: scale for asset, scale in draft[CHARGE_SCALES].items()},
             "range_ppm": {ASSET_NAMES[asset]: max(draft[SURFACE_PARAMS][asset].spot_ppm[:27]) for asset in (BTC, ETH)},
         }
     }

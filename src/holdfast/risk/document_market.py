@@ -10,7 +10,7 @@ from holdfast.risk.market_checks import Mark, check_quote, check_smiles
 from holdfast.risk.names import Instrument, parse_instrument, parse_moment
 from holdfast.risk.portfolio import Expiry, SurfaceSlice, Underlying, split_forward
 from holdfast.risk.rows import PRICE_MAX, SECONDS_MAX, Row
-from holdfast.risk.smile import surface_vol
+from holdfast.risk.ssvi import surface_vol
 
 VOL_MAX: Final = 100.0
 _RATE_MAX: Final = 10.0

@@ -61,11 +61,9 @@ def split_csv(text: str) -> Document:
     Parameters are lines of section `parameters` with `model`, `name` (`Margin.IM_LOSS_FACTOR`) and `value`.
     """
     lines = csv.reader(text.splitlines(), strict=True)
-    header = [name.strip() for name in next(lines, [])]
-    if "section" not in header or len(set(header)) != len(header):
-        raise InputError("line 1", "section", "the first line has to name the columns, each once, `section` among them")
     sections: dict[str, list[Row]] = {name: [] for name in (*FIELDS, PARAMETERS)}
     try:
+        header = _read_header(next(lines, []))
         for cells in lines:
             if row := _read_line(lines.line_num, header, cells):
                 section = row.text("section")
@@ -79,6 +77,13 @@ def split_csv(text: str) -> Document:
     if len(accounts) != 1:
         raise InputError("account", "", f"{len(accounts)} lines of section account; one is needed")
     return Document(accounts[0], sections, _gather_parameters(sections.pop(PARAMETERS)))
+
+
+def _read_header(cells: list[str]) -> list[str]:
+    header = [name.strip() for name in cells]
+    if "section" not in header or len(set(header)) != len(header):
+        raise InputError("line 1", "section", "the first line has to name the columns, each once, `section` among them")
+    return header
 
 
 def _read_line(number: int, header: list[str], cells: list[str]) -> Row | None:

@@ -99,7 +99,9 @@ def _list_margins(model: str, answer: MarginResult | InputError) -> dict[str, ob
         worst, refusal = None, str(answer)
     else:
         usd = answer.usd_per_unit
-        margins = (answer.initial_requirement * usd, answer.maintenance_requirement * usd, answer.mark_to_market * usd)
+        told = (answer.initial_requirement, answer.maintenance_requirement, answer.mark_to_market)
+        # A sum of nothing is an integer, and Polars takes no column of both.
+        margins = tuple(float(margin * usd) for margin in told)
         worst, refusal = answer.worst_scenario, None
     names = ("model", "initial", "maintenance", "mark_to_market", "worst_scenario", "refusal")
     return dict(zip(names, (model, *margins, worst, refusal), strict=True))

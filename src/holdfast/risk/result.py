@@ -68,7 +68,7 @@ class MarginResult:
 
     def to_columns(self) -> dict[str, list[float] | list[str]]:
         """Return the scenarios as columns: names, profit or loss in `currency`."""
-        return {"scenario": list(self.scenarios), "pnl": list(self.scenarios.values())}
+        return {"scenario": list(self.scenarios), "pnl": list(map(float, self.scenarios.values()))}
 
     def to_json(self) -> str:
         """Return one line of JSON; numbers are written so that reading them gives the same doubles."""

@@ -10,9 +10,9 @@ from holdfast.risk.holdfast.surfaces import Key, choose_slices
 from holdfast.risk.names import Instrument, parse_instrument
 from holdfast.risk.portfolio import FuturePosition, OptionPosition, Portfolio, SurfaceSlice
 from holdfast.risk.rows import AMOUNT_MAX, PRICE_MAX, InputError, Row
-from holdfast.risk.smile import surface_vol
+from holdfast.risk.ssvi import surface_vol
 
-_FORM: Final = re.compile(r"\s*(?P<amount>[+-]?\S+)\s+(?P<instrument>\S+)(?:\s*@\s*(?P<price>\S+))?\s*")
+_FORM: Final = re.compile(r"\s*(?P<amount>[+-]?\S+)\s+(?P<instrument>[^\s@]+)(?:\s*@\s*(?P<price>\S+))?\s*")
 _E12: Final = 1e12
 _PPM: Final = 1e6
 _ZERO: Final = 1e-12

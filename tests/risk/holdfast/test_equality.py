@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from holdfast.primitives.units import E8
 from holdfast.protocol.instruments.state import Kind
 from holdfast.protocol.margin.state import Requirement
+from holdfast.protocol.ranges.params import DEFAULT_LIMITS
 from holdfast.protocol.trading.messages import MassQuote, PlaceOrder, Quote, SetProtection
 from holdfast.risk import compute_margin
 from tests.support.exchange import BTC, BUY, ETH, SELL, USD, USDT, Market
@@ -76,3 +78,23 @@ def test_parts__add_up_to_the_requirement(market: Market) -> None:
         assert (
             worst == result["scenarios"][result["worst_scenario"]] == figures["maintenance_parts"]["worst_scenario_pnl"]
         )
+
+
+def test_margin__after_ranges_and_charges_have_adapted__still_equals_the_exchange_s() -> None:
+    limits = tuple(
+        replace(one, start_ppm=one.start_ppm + 40_000, interest_lower_usd=1, interest_upper_usd=10**8)
+        for one in DEFAULT_LIMITS.values()
+    )
+    market = Market(deposits={0: COINS, 1: COINS}, genesis={"range_limits": limits})
+    for place in range(3):
+        market.trade(0, 1, market.option(BTC, place=place), 150)
+        market.trade(1, 0, market.option(ETH, Kind.PUT, place=place), 400)
+    for step in range(1, 6):
+        market.solo.prices[BTC] = (120_000 - 150 * step) * E8
+        market.solo.time_ms += 3_600_000
+        market.run(2)
+        for index in (0, 1):
+            assert margined(market, index) == market.need(index)
+    parameters = document_of(market, 0)["parameters"]["holdfast"]
+    assert parameters["range_ppm"]["BTC"] != 160_000
+    assert parameters["charge_scale_ppm"]["BTC"] > 1_000_000

@@ -19,8 +19,8 @@ from holdfast.protocol.limits import (
 )
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.state import PROTECTIONS, AccountRisk, Protection, Requirement
-from holdfast.protocol.portfolio import handlers as portfolios
 from holdfast.protocol.portfolio.state import POSITIONS, Position
+from holdfast.protocol.rebuild import restore
 from holdfast.protocol.surface.state import RISK_ARRAY
 from holdfast.protocol.trading.params import TRADING_PARAMS
 from holdfast.protocol.trading.rules import check_size_and_price
@@ -65,8 +65,8 @@ def open_account(portfolio: Portfolio) -> Account:
         underlying = amounts.get_underlying(name, protection.row)
         lots = amounts.count_lots(protection.amount, underlying, protection.row)
         draft[PROTECTIONS].put((ACCOUNT_ID, underlying), Protection(lots, HOUR_MS, 0, 0, 0))
-    portfolios.rebuild(draft)
-    margin.revalue(draft)
+    # As a replica does after its rows were loaded: everything derived is made from them.
+    restore(draft)
     risk = margin.get_risk(draft, ACCOUNT_ID)
     if sum(risk.gross_lots) + risk.open_lots > ACCOUNT_LOTS_MAX:
         raise InputError(

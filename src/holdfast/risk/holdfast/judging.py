@@ -42,8 +42,10 @@ def judge_fills(before: Portfolio, after: Portfolio, fills: Iterable[Fill]) -> J
 
     Refuses: amounts that are no lots, prices that are no ticks, and whatever the exchange would not hold.
     """
+    # A fill is judged before what it makes of a position, so that an error names the fill.
+    counted = [(fill, *_count(fill)) for fill in fills]
     first, unpaid = open_account(before), open_account(after)
-    fee = amounts.to_usd(sum(_count_fee((unpaid, first), fill) for fill in fills))
+    fee = amounts.to_usd(sum(_count_fee((unpaid, first), *one) for one in counted))
     paid = replace(after, cash=after.cash - fee)
     last = open_account(paid)
     try:
@@ -54,16 +56,22 @@ def judge_fills(before: Portfolio, after: Portfolio, fills: Iterable[Fill]) -> J
     return Judgement(tell(first), tell(last), fee, refusal, paid)
 
 
-def _count_fee(accounts: tuple[Account, ...], fill: Fill) -> int:
+def _count(fill: Fill) -> tuple[int, int | None]:
+    """Return a fill's lots, and its price in atoms a lot where it has one."""
     underlying = amounts.get_underlying(fill.contract.underlying, fill.row)
     lots = abs(amounts.count_lots(fill.amount, underlying, fill.row))
+    if fill.price is None:
+        return lots, None
+    spec = DEFAULT_SPECS[underlying]
+    ticks = amounts.count_ticks(fill.price, underlying, fill.row)
+    return lots, ticks * spec.tick_e8 * spec.lot_e8 // E8_PER_ATOM
+
+
+def _count_fee(accounts: tuple[Account, ...], fill: Fill, lots: int, price_atoms: int | None) -> int:
     # What has been closed is in the account before alone.
     account = next(one for one in accounts if fill.contract in one.market.ids)
     array = account.draft[RISK_ARRAY][0]
     line = array.lines[account.market.ids[fill.contract]]
-    value = line.value_atoms
-    if fill.price is not None:
-        spec = DEFAULT_SPECS[underlying]
-        value = amounts.count_ticks(fill.price, underlying, fill.row) * spec.tick_e8 * spec.lot_e8 // E8_PER_ATOM
+    value = line.value_atoms if price_atoms is None else price_atoms
     params = account.draft[TRADING_PARAMS][0]
     return compute_fee_atoms(params, array, line, lots, lots * value, params.taker_ppm)

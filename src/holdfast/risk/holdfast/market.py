@@ -1,6 +1,7 @@
 """The exchange's market rows for a portfolio: parameters, feeds, instruments, marks, risk rows and the risk array."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,13 +17,15 @@ from holdfast.protocol.instruments.params import UNDERLYINGS as LISTED
 from holdfast.protocol.instruments.state import INSTRUMENTS, Instrument, Kind
 from holdfast.protocol.ledger.state import ASSET_NAMES, USDC, USDT
 from holdfast.protocol.limits import INSTRUMENTS_MAX, ROW_ATOMS_MAX
-from holdfast.protocol.margin.params import MarginParams
+from holdfast.protocol.margin import handlers as margin
+from holdfast.protocol.margin.params import MARGIN_PARAMS, MarginParams, check
 from holdfast.protocol.oracle.state import FEEDS, Feed, Status
 from holdfast.protocol.schema import TABLES
 from holdfast.protocol.staking.state import Validator
 from holdfast.protocol.surface import handlers as surface
-from holdfast.protocol.surface.params import SURFACE_PARAMS, check, make_grid
+from holdfast.protocol.surface.params import MOVES, SURFACE_PARAMS
 from holdfast.protocol.surface.state import MARKS, RISK_ROWS, Mark
+from holdfast.risk.black import YEAR_S
 from holdfast.risk.holdfast import amounts
 from holdfast.risk.holdfast.surfaces import Key, Slice, choose_slices
 from holdfast.risk.portfolio import SETTLEMENT_S, Collateral, Portfolio
@@ -32,7 +35,12 @@ from holdfast.state.store import State
 
 MODEL: Final = "holdfast"
 NOW_MS: Final = 1_700_000_000_000
-_RANGES: Final = "range_ppm"
+# Parameters by coin, beside those of margin.
+RANGES: Final = "range_ppm"
+SCALES: Final = "charge_scale_ppm"
+_PARAMETER_MAX: Final = 2**53
+_STEPS: Final = MOVES // 2
+_SECONDS_MAX: Final = 10 * YEAR_S
 _KEY: Final = bytes(32)
 
 
@@ -66,6 +74,9 @@ def open_market(portfolio: Portfolio, contracts: Mapping[Contract, str]) -> Mark
         raise InputError("positions", "", f"{len(contracts)} instruments; the exchange lists at most {INSTRUMENTS_MAX}")
     for contract, row in contracts.items():
         amounts.get_underlying(contract.underlying, row)
+        if not 0 < contract.seconds <= _SECONDS_MAX:
+            problem = "has expired" if contract.seconds <= 0 else "is more than ten years away, which is absurd"
+            raise InputError(row, "expiry", f"an expiry in {contract.seconds:g} seconds {problem}")
     draft = _start(portfolio.parameters.get(MODEL))
     _put_feeds(draft, portfolio)
     optional = [contract.key for contract in contracts if contract.strike]
@@ -110,43 +121,50 @@ def get_grid(draft: Draft) -> Grid:
     )
 
 
-def _start(parameters: Row | None) -> Draft:
-    """Return a draft of a chain's first state, with what was given in place of the defaults."""
+@cache
+def _make_first_state() -> State:
+    """Return a chain's first state, which no draft changes."""
     state = State(TABLES)
     draft = state.draft()
-    given = {} if parameters is None else dict(parameters.values)
-    ranges = given.pop(_RANGES, None)
-    margin = (
-        MarginParams(**{name: _read_parameter(parameters, name) for name in given}) if parameters else MarginParams()
-    )
-    genesis = Genesis("risk", NOW_MS, (Validator(_KEY, 1),), _KEY, margin_params=margin)
-    try:
-        build(draft, codec.encode(genesis))
-        if parameters is not None and ranges is not None:
-            _put_ranges(draft, parameters.row(_RANGES))
-    except BrokenInvariantError as error:
-        raise InputError(f"parameters.{MODEL}", "", f"outside of the hard bounds: {error} does not hold") from None
+    build(draft, codec.encode(Genesis("risk", NOW_MS, (Validator(_KEY, 1),), _KEY)))
+    state.commit(state.seal(draft))
+    return state
+
+
+def _start(parameters: Row | None) -> Draft:
+    """Return a draft of a chain's first state, with what was given in place of its parameters."""
+    draft = _make_first_state().draft()
+    if parameters is not None:
+        try:
+            _put_parameters(draft, parameters)
+        except BrokenInvariantError as error:
+            raise InputError(parameters.label, "", f"outside of the hard bounds: {error} does not hold") from None
     return draft
 
 
-def _read_parameter(parameters: Row | None, name: str) -> int:
-    known = [field.name for field in msgspec.structs.fields(MarginParams)]
-    if parameters is None or name not in known:
-        raise InputError(f"parameters.{MODEL}", name, f"is no parameter; known are {', '.join((*known, _RANGES))}")
-    number = parameters.number(name, least=0, most=2**53)
+def _put_parameters(draft: Draft, parameters: Row) -> None:
+    names = [field.name for field in msgspec.structs.fields(MarginParams)]
+    parameters.refuse_others(frozenset((*names, RANGES, SCALES)))
+    given = {name: _whole(parameters, name) for name in names if parameters.has(name)}
+    params = msgspec.structs.replace(draft[MARGIN_PARAMS][0], **given)
+    check(params)
+    draft[MARGIN_PARAMS].put(0, params)
+    by_coin = frozenset(amounts.UNDERLYINGS)
+    for field, put in ((RANGES, surface.set_range), (SCALES, margin.set_charge_scale)):
+        row = parameters.row(field) if parameters.has(field) else Row(field, {})
+        row.refuse_others(by_coin)
+        for name in row.values:
+            number = _whole(row, name)
+            if field == RANGES and number % _STEPS:
+                raise row.refuse(name, f"{number} is not a multiple of {_STEPS}, which makes whole steps of the grid")
+            put(draft, amounts.UNDERLYINGS[name], number)
+
+
+def _whole(row: Row, name: str) -> int:
+    number = row.number(name, least=0, most=_PARAMETER_MAX)
     if number != round(number):
-        raise parameters.refuse(name, f"{number:g} is not a whole number")
+        raise row.refuse(name, f"{number:g} is not a whole number")
     return round(number)
-
-
-def _put_ranges(draft: Draft, ranges: Row) -> None:
-    ranges.refuse_others(frozenset(amounts.UNDERLYINGS))
-    for name in ranges.values:
-        # A quarter of a range is a step of the grid, which has to be whole.
-        range_ppm = 4 * round(ranges.number(name, least=4, most=900_000) / 4)
-        grid = make_grid(range_ppm)
-        check(grid)
-        draft[SURFACE_PARAMS].put(amounts.UNDERLYINGS[name], grid)
 
 
 def _put_feeds(draft: Draft, portfolio: Portfolio) -> None:
@@ -207,12 +225,13 @@ def _make_slice(portfolio: Portfolio, key: Key, part: Slice | None) -> tuple[int
     theta, rho, eta = (part.theta_e12, part.rho_ppm, part.eta_ppm) if part else (0, 0, 1)
     open_share = min(1.0, expiry.seconds / SETTLEMENT_S)
     forward_e8 = amounts.to_price_e8(expiry.forward_variable / open_share, expiry.row, "forward")
+    fixed_e8 = amounts.to_price_e8(expiry.forward_fixed, expiry.row, "forward") if expiry.forward_fixed else 0
     return (
         forward_e8,
         theta,
         rho,
         eta,
-        round(expiry.forward_fixed * E8),
+        fixed_e8,
         max(1, round(open_share * amounts.PPM)),
         _count_ms(expiry.seconds),
         LISTED.index(amounts.UNDERLYINGS[key[0]]),

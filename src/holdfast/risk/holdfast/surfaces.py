@@ -12,7 +12,7 @@ from holdfast.protocol.surface import rules
 from holdfast.risk.holdfast.amounts import E12
 from holdfast.risk.portfolio import Expiry, Portfolio
 from holdfast.risk.rows import InputError
-from holdfast.risk.smile import FittedSmile, fit_smile
+from holdfast.risk.ssvi import FittedSmile, fit_smile
 
 Key = tuple[str, float]
 
@@ -49,6 +49,8 @@ def is_admissible(slices: Sequence[Slice]) -> bool:
 
 
 def _check(slices: Sequence[Slice]) -> None:
+    if is_admissible(slices):
+        return
     for count, part in enumerate(slices, 1):
         if not is_admissible(slices[:count]):
             problem = "has an arbitrage (a butterfly below nothing, or less variance than the expiry before)"
