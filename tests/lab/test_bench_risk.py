@@ -83,7 +83,7 @@ def test_told__measured__says_what_is_reached(
     told = Told(make_row(kind, bound), make_outcome(own_s, peer_s))
     assert told.verdict == verdict
     assert told.is_reached is reached
-    assert told.list_cells()[6] == verdict
+    assert told.list_cells()[5] == verdict
 
 
 def test_told__the_bound_on_the_results_does_not_hold__is_not_reached() -> None:
@@ -94,7 +94,7 @@ def test_told__no_outcome__says_why() -> None:
     told = Told(make_row(Kind.SPEED, 7), None, "WRONG", "margins differ")
     assert told.verdict == "WRONG"
     assert told.is_reached is None
-    assert told.list_cells() == ["key", "this / that", "", "", "", "at least 7x", "WRONG", "", ""]
+    assert told.list_cells() == ["key", "", "", "", "at least 7x", "WRONG", "", ""]
 
 
 def test_figures__told__have_peak_memory_ratio_and_limit_beside_each_figure() -> None:
@@ -123,8 +123,9 @@ def test_figures__told__have_peak_memory_ratio_and_limit_beside_each_figure() ->
     assert told["not_reached"] == ["key"]
     assert told["growth"] == [{"accounts": 1_000, "margin_s": 0.002, "fill_s": 30e-9, "peak_bytes": 9 * MIB}]
     lines = "\n".join(figures.to_lines())
-    assert "key  this / that  2 ns a thing  8     4x     at least 7x  NOT reached  5         7" in lines
-    assert "make bench-peers" in lines
+    assert "key  2 ns a thing  8     4x     at least 7x  NOT reached  5         7" in lines
+    assert "key: this / that; peer; all equal" in lines
+    assert "key: this / that; that is not installed: make bench-peers" in lines
     assert "NOT reached: key" in lines
     assert not figures.is_sound
 

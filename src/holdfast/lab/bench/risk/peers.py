@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Protocol, cast
@@ -117,6 +118,11 @@ def load_vollib() -> tuple[Black, Vollib]:
 def load_sparse() -> Sparse:
     """Return scipy's sparse matrices. Refuses: PeerMissingError."""
     return cast("Sparse", _load("scipy.sparse"))
+
+
+def name_of(package: str, part: str) -> str:
+    """Return a peer's name with its version."""
+    return f"{package} {version(package)} {part}"
 
 
 def compile_inexact() -> Callable[[Sequence[AnyArray], Sequence[FloatArray]], None]:

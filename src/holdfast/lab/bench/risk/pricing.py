@@ -82,7 +82,7 @@ def native_vollib(size: Size) -> Duel[Values, list[Greeks]]:
             return values
 
         rows = book.list_rows()
-        return timed("py_vollib black and four Greeks", loop, book.length)
+        return timed(peers.name_of("py_vollib", "black and four Greeks"), loop, book.length)
 
     return Duel(_price("native kernel", _native(), book), load_peer, lambda own, peer: _compare(book, own, peer))
 
@@ -129,7 +129,9 @@ def implied(size: Size) -> Duel[FloatArray, list[float]]:
         kinds = np.where(book.is_call, call, put).tolist()
         columns = (kinds, book.strike.tolist(), book.forward.tolist(), price.tolist())
         rows = list(zip(*columns, strict=True))
-        return timed("QuantLib blackFormulaImpliedStdDev", lambda: [solve(*row) for row in rows], book.length)
+        return timed(
+            peers.name_of("QuantLib", "blackFormulaImpliedStdDev"), lambda: [solve(*row) for row in rows], book.length
+        )
 
     def compare(own: FloatArray, peer: list[float]) -> Checked:
         own_error, peer_error = float(np.abs(own - true).max()), float(np.abs(np.array(peer) - true).max())
@@ -220,7 +222,7 @@ def _against_quantlib(size: Size, name: str, kernel: Kernel) -> Duel[Values, lis
             return values
 
         rows = book.list_rows()
-        return timed("QuantLib BlackCalculator in a loop", loop, book.length)
+        return timed(peers.name_of("QuantLib", "BlackCalculator in a loop"), loop, book.length)
 
     return Duel(_price(name, kernel, book), load_peer, lambda own, peer: _compare(book, own, peer))
 

@@ -16,7 +16,7 @@ from holdfast.lab.bench.risk.rows import Kind, Row, Size
 PAGE_NAME: Final = "index.html"
 PLOT_NAME: Final = "growth.png"
 _MIB: Final = 2**20
-_COLUMNS: Final = ("row", "what", "figure", "peer", "ratio", "limit", "verdict", "peak MiB", "with peer")
+_COLUMNS: Final = ("row", "figure", "peer", "ratio", "limit", "verdict", "peak MiB", "with peer")
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -63,7 +63,6 @@ class Told(msgspec.Struct, frozen=True):
         is_ratio = self.row.kind != Kind.FIGURE
         return [
             self.row.key,
-            self.row.words,
             "" if own is None else f"{self._number(own.median)} {self.row.unit}",
             "" if peer is None else self._number(peer.median),
             f"{value:,.4g}x" if value is not None and is_ratio else "",
@@ -72,6 +71,11 @@ class Told(msgspec.Struct, frozen=True):
             "" if own is None else f"{own.peak_bytes / _MIB:,.0f}",
             "" if peer is None else f"{peer.peak_bytes / _MIB:,.0f}",
         ]
+
+    def to_words(self) -> str:
+        """Return what was measured against what, and what the comparison of the results found."""
+        peer = None if self.outcome is None else self.outcome.peer
+        return "; ".join(filter(None, (f"{self.row.key}: {self.row.words}", peer and peer.name, self.words)))
 
     def to_dict(self) -> dict[str, object]:
         """Return the row as machines read it; times are in the row's unit."""
@@ -144,7 +148,7 @@ class Figures(msgspec.Struct, frozen=True):
             "",
             *_align([list(_COLUMNS), *(told.list_cells() for told in self.rows)]),
             "",
-            *(f"{told.row.key}: {told.words}" for told in self.rows if told.words),
+            *(told.to_words() for told in self.rows),
         ]
         if self.growth:
             lines += ["", *_align([["accounts", "all, ms", "one fill, ns", "peak MiB"], *map(_grown, self.growth)])]
