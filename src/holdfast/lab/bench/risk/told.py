@@ -75,7 +75,8 @@ class Told(msgspec.Struct, frozen=True):
     def to_words(self) -> str:
         """Return what was measured against what, and what the comparison of the results found."""
         peer = None if self.outcome is None else self.outcome.peer
-        return "; ".join(filter(None, (f"{self.row.key}: {self.row.words}", peer and peer.name, self.words)))
+        parts = (f"{self.row.key}: {self.row.words}", "" if peer is None else peer.name, self.words)
+        return "; ".join(filter(None, parts))
 
     def to_dict(self) -> dict[str, object]:
         """Return the row as machines read it; times are in the row's unit."""
