@@ -1,5 +1,5 @@
 # Every target sets up what it needs. The first setup downloads the pinned packages; after it, all works with the network off.
-.PHONY: help setup up test check check-format check-lint check-types check-imports check-own check-kernels fmt demo bench bench-peers clean
+.PHONY: help setup up test check check-format check-lint check-types check-imports check-own check-kernels golden fmt demo bench bench-peers clean
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -53,6 +53,9 @@ check-own: setup
 check-kernels: setup
 	@$(call HAS_TOOL,fmt,format) cargo fmt --all --manifest-path kernels/Cargo.toml --check
 	@$(call HAS_TOOL,clippy,lint) cargo clippy --quiet --release --workspace --all-targets --manifest-path kernels/Cargo.toml -- -D warnings
+
+golden: ## compare the kernels' pricing hash on this machine and on emulated aarch64 and riscv64
+	@tools/golden
 
 fmt: setup ## format everything
 	@$(BIN)/ruff format $(PYTHON_FILES)

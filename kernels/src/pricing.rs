@@ -4,8 +4,7 @@
 //! one did not, the outputs mean nothing.
 
 use holdfast_pricing::{
-    Black, BlackJob, Grid, ImpliedJob, Job, Marks, MarksJob, Options, Path, PriceJob, RowsJob, Slices, Values,
-    VolScaleJob,
+    BlackJob, Grid, ImpliedJob, Job, Marks, MarksJob, Options, Path, PriceJob, RowsJob, Slices, VolScaleJob,
 };
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
@@ -23,9 +22,20 @@ fn run(py: Python<'_>, path: &str, job: impl Job + Send) -> PyResult<()> {
 }
 
 fn slices<'a>(claims: &mut Claims, columns: &'a Columns<i64>) -> PyResult<Slices<'a>> {
-    let [forward_e8, theta_e12, rho_ppm, eta_ppm, fixed_e8, variable_ppm, remaining_ms, grid_index] =
+    let [forward_e8, theta_e12, rho_ppm, eta_ppm, fixed_e8, variable_ppm, remaining_ms, grid_index, shift_ppm, width_ppm] =
         claims.read_columns(columns)?;
-    Ok(Slices { forward_e8, theta_e12, rho_ppm, eta_ppm, fixed_e8, variable_ppm, remaining_ms, grid_index })
+    Ok(Slices {
+        forward_e8,
+        theta_e12,
+        rho_ppm,
+        eta_ppm,
+        fixed_e8,
+        variable_ppm,
+        remaining_ms,
+        grid_index,
+        shift_ppm,
+        width_ppm,
+    })
 }
 
 fn options<'a>(claims: &mut Claims, columns: &'a Columns<i64>) -> PyResult<Options<'a>> {
@@ -107,10 +117,21 @@ fn black76(
     let [price, delta, gamma, vega, theta] = claims.write_columns(&mut out)?;
     check_length("is_call", is_call.len(), forward.len())?;
     check_length("an output", price.len(), forward.len())?;
-    let options = Black { forward, strike, variance, years, is_call };
-    let values = Values { price, delta, gamma, vega, theta };
     let mut is_valid = true;
-    run(py, path, BlackJob { options, values, is_valid: &mut is_valid })?;
+    let job = BlackJob {
+        forward,
+        strike,
+        variance,
+        years,
+        is_call,
+        price,
+        delta,
+        gamma,
+        vega,
+        theta,
+        is_valid: &mut is_valid,
+    };
+    run(py, path, job)?;
     Ok(is_valid)
 }
 

@@ -124,7 +124,10 @@ def test_json__an_error__is_told_to_machines_too() -> None:
 COMMANDS = [
     *(["account", name] for name in "create list deposit withdraw transfer subaccount session rotate".split()),
     *(["order", name] for name in "place amend cancel cancel-all quote recover".split()),
-    *(["query", name] for name in "status book chain ticker account positions margin orders order trades".split()),
+    *(
+        ["query", name]
+        for name in "status book chain ticker ranges account positions margin orders order trades".split()
+    ),
     *(["query", name] for name in "validators block tx proof".split()),
     *(["watch", name] for name in "book ticker trades blocks account".split()),
 ]

@@ -56,6 +56,23 @@ def test_replay__words__say_that_it_is_good() -> None:
     assert "Traceback" not in out + err
 
 
+def test_replay__with_both_margins__prints_them_side_by_side() -> None:
+    code, out, _ = call("replay", str(EXAMPLE), *SHORT, "--margin", "both")
+    assert code == 0
+    rows = {line.split("  ")[0]: line.split()[-2:] for line in out.splitlines()}
+    assert rows["margin"] == ["fixed", "adaptive"]
+    assert {"insurance used, USDC", "haircuts, USDC", "accounts liquidated", "margin calls"} <= set(rows)
+    assert rows["promises"] == ["held", "held"]
+
+
+def test_replay__with_both_margins_as_json__is_a_verdict_for_each() -> None:
+    code, out, _ = call("replay", str(EXAMPLE), *SHORT, "--margin", "both", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert [found[name]["margin"]["is_adaptive"] for name in ("fixed", "adaptive")] == [False, True]
+    assert found["fixed"]["root_log_sha256"] != found["adaptive"]["root_log_sha256"]
+
+
 def test_replay__report__writes_page_and_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     code, _, err = call("replay", str(EXAMPLE), *SHORT, "--report", str(tmp_path / "new" / "report"))
@@ -74,6 +91,7 @@ BAD_INPUT = [
     ((str(EXAMPLE), "--from", "noon"), "--from noon"),
     ((str(EXAMPLE), "--to", "1999-01-01"), "--to 1999-01-01"),
     ((str(EXAMPLE), "--block-interval", "soon"), "--block-interval soon"),
+    ((str(EXAMPLE), "--margin", "both", "--report", "out"), "give --report and --keep to one run"),
     ((str(EXAMPLE), "--fault", "meteor"), "Kinds: crash"),
     ((str(EXAMPLE), "--fault", "crash:validator=9,from=1"), "validator=9"),
     ((str(EXAMPLE), "--fault", "venue-lies:venue=nobody,factor=2,from=1"), "venue=nobody"),

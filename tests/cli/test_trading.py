@@ -69,6 +69,10 @@ def test_order__from_placing_to_positions__names_ids_heights_and_app_hashes(call
     code, out, _ = call("query", "trades", "--account", "demo-2", "--count", "1", "--json")
     assert json.loads(out)["result"][0]["liquidity"] == "T"
     assert call("query", "trades", name)[0] == 0
+    code, out, _ = call("query", "ranges")
+    assert (code, "16.00 %" in out) == (0, True)
+    code, out, _ = call("query", "ranges", "--json")
+    assert [one["range_ppm"] for one in json.loads(out)["result"]] == [160_000, 180_000]
     assert call("query", "order", str(order_id))[0] == 0
     code, out, _ = call("query", "tx", str(placed["tx_hash"]), "--json")
     assert json.loads(out)["height"] == placed["height"]

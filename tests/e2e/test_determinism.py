@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.primitives.pricing import list_kernels
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "crash_hour"
 RUN = """
@@ -15,8 +17,10 @@ import json, sys
 from pathlib import Path
 from holdfast.lab.replay import run_replay
 from holdfast.lab.replay_settings import ReplaySettings
+from holdfast.primitives import pricing
 
 asked = json.loads(sys.argv[1])
+pricing.choose_kernel(asked.pop("kernel"))
 settings = ReplaySettings(
     path=Path(asked.pop("path")), seed=7, agents=30, blocks=56, snapshot_every=10, is_small=True, **asked
 )
@@ -40,9 +44,11 @@ WIDER = [
 ]
 
 
-def run(environment: dict[str, str] | None = None, flags: tuple[str, ...] = (), **asked: int) -> dict[str, object]:
+def run(
+    environment: dict[str, str] | None = None, flags: tuple[str, ...] = (), kernel: str = "native", **asked: int
+) -> dict[str, object]:
     done = subprocess.run(
-        [sys.executable, *flags, "-c", RUN, json.dumps({"path": str(EXAMPLE), **asked})],
+        [sys.executable, *flags, "-c", RUN, json.dumps({"path": str(EXAMPLE), "kernel": kernel, **asked})],
         env={**os.environ, "PYTHONHASHSEED": "0", **(environment or {})},
         capture_output=True,
         text=True,
@@ -69,7 +75,13 @@ def test_roots__under_another_hash_seed__are_the_same(plain: dict[str, object]) 
 
 @pytest.mark.skipif(not WIDER, reason="this NumPy build dispatches to nothing beyond its baseline on this machine")
 def test_roots__with_cpu_dispatch_disabled__are_the_same(plain: dict[str, object]) -> None:
-    assert run({"NPY_DISABLE_CPU_FEATURES": " ".join(WIDER)})["root"] == plain["root"]
+    assert run({"NPY_DISABLE_CPU_FEATURES": " ".join(WIDER)}, kernel="numpy")["root"] == plain["root"]
+
+
+# The plain run has the widest native path.
+@pytest.mark.parametrize("kernel", list_kernels()[1:])
+def test_roots__with_another_pricing_kernel__are_the_same(plain: dict[str, object], kernel: str) -> None:
+    assert run(kernel=kernel)["root"] == plain["root"]
 
 
 def test_roots__under_optimisation__are_the_same(plain: dict[str, object]) -> None:

@@ -81,6 +81,7 @@ PLAIN: list[tuple[str, dict[str, object]]] = [
     ("public/get_last_trades_by_currency", {"currency": "BTC"}),
     ("public/get_index_price", {"index_name": "btc_usdc"}),
     ("public/get_index_price_names", {}),
+    ("public/get_margin_ranges", {}),
     ("public/get_expirations", {"currency": "BTC"}),
     ("public/get_account", {"account_id": 1000}),
     ("public/get_nonce", {"account_id": 1000, "signer": "00" * 32}),
@@ -113,6 +114,24 @@ def test_methods__plain_params__answer_alike_by_post_and_get() -> None:
                 }
                 got = await here.client.get(method, query)
                 assert got["result"] == posted, method
+
+    asyncio.run(run())
+
+
+def test_margin_ranges__of_a_young_chain__show_what_is_in_force_and_announced() -> None:
+    async def run() -> None:
+        async with served(open_market()) as here:
+            found = await here.client.rows("public/get_margin_ranges")
+            assert [(one["currency"], one["range_ppm"]) for one in found] == [("BTC", 160_000), ("ETH", 180_000)]
+            btc = found[0]
+            assert btc["is_adaptive"] is True
+            assert btc["range"] == 0.16
+            announced = btc["announced"]
+            assert isinstance(announced, list)
+            assert [one["range_ppm"] for one in announced] == [160_000]
+            assert announced[0]["from_ms"] == int(str(btc["sampled_ms"])) + 3_600_000
+            assert int(str(btc["needed_ppm"])) <= 160_000 <= int(str(btc["buffered_ppm"]))
+            assert (btc["floor_ppm"], btc["ceiling_ppm"], btc["cross_weight_ppm"]) == (130_000, 500_000, 500_000)
 
     asyncio.run(run())
 

@@ -29,6 +29,8 @@ def make_slices(count: int = 1, **columns: int | IntArray) -> Slices:
         "variable_ppm": 1_000_000,
         "remaining_ms": 30 * DAY_MS,
         "grid_index": 0,
+        "shift_ppm": 0,
+        "width_ppm": 1_000_000,
     }
     full = {
         name: np.broadcast_to(np.asarray(value, dtype=np.int64), (count,)).copy()
@@ -209,9 +211,19 @@ def test_extreme_inputs__at_the_edges_of_the_domain__give_bounded_integers() -> 
     edge = 2**53 - 1
     forwards, thetas, etas = ints(1, edge), ints(0, 1, 10**14), ints(1, 2_000_000)
     mesh = np.array(
-        np.meshgrid(forwards, thetas, etas, ints(-999_999, 999_999), ints(1, 10**6), ints(0, edge), ints(1, 3 * 10**11))
+        np.meshgrid(
+            forwards,
+            thetas,
+            etas,
+            ints(-999_999, 999_999),
+            ints(1, 10**6),
+            ints(0, edge),
+            ints(1, 3 * 10**11),
+            ints(-8_000_000, 8_000_000),
+            ints(1, 64_000_000),
+        )
     )
-    columns = mesh.reshape(7, -1)
+    columns = mesh.reshape(9, -1)
     count = columns.shape[1]
     slices = make_slices(
         count,
@@ -222,6 +234,8 @@ def test_extreme_inputs__at_the_edges_of_the_domain__give_bounded_integers() -> 
         variable_ppm=columns[4],
         fixed_e8=columns[5],
         remaining_ms=columns[6],
+        shift_ppm=columns[7],
+        width_ppm=columns[8],
     )
     grid = make_grid(
         spot_ppm=ints(-999_999, 10_000_000, 0),
@@ -256,6 +270,9 @@ def test_vol_scale__at_its_corners__follows_the_powers() -> None:
         (make_slices()._replace(theta_e12=ints(-1)), make_options(STRIKES_E8, 1)),
         (make_slices()._replace(rho_ppm=ints(1_000_000)), make_options(STRIKES_E8, 1)),
         (make_slices()._replace(eta_ppm=ints(0)), make_options(STRIKES_E8, 1)),
+        (make_slices()._replace(shift_ppm=ints(8_000_001)), make_options(STRIKES_E8, 1)),
+        (make_slices()._replace(width_ppm=ints(0)), make_options(STRIKES_E8, 1)),
+        (make_slices()._replace(width_ppm=ints(64_000_001)), make_options(STRIKES_E8, 1)),
         (make_slices()._replace(variable_ppm=ints(0)), make_options(STRIKES_E8, 1)),
         (make_slices()._replace(variable_ppm=ints(1_000_001)), make_options(STRIKES_E8, 1)),
         (make_slices(), make_options(STRIKES_E8, 2)),
@@ -289,7 +306,7 @@ def test_grids__outside_the_domain__halt(grid: Grid) -> None:
 
 def test_empty__no_instrument_no_slice__gives_empty_arrays() -> None:
     nothing = ints()
-    slices, options = Slices(*([nothing] * 8)), Options(*([nothing] * 4))
+    slices, options = Slices(*([nothing] * 10)), Options(*([nothing] * 4))
     marks = pricing.compute_marks(slices, options)
     assert all(column.shape == (0,) for column in marks)
     assert pricing.compute_rows(slices, options, make_grid(spot_ppm=ints(0, 1)), nothing).shape == (0, 2)

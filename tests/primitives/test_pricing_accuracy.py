@@ -30,6 +30,8 @@ class Case(NamedTuple):
     spot_ppm: int
     vol_ppm: int
     rho_shift_ppm: int
+    shift_ppm: int
+    width_ppm: int
 
 
 class Exact(NamedTuple):
@@ -56,7 +58,11 @@ def price_exactly(case: Case) -> Exact:
         averaging = mpmath.mpf(case.remaining_ms - 1_200_000) / case.remaining_ms
     phi = eta / mpmath.sqrt(theta * (1 + theta))
     k = mpmath.log(strike / forward)
-    variance = theta / 2 * (1 + rho * phi * k + mpmath.sqrt((phi * k + rho) ** 2 + 1 - rho**2))
+    vertex = rho + mpmath.mpf(case.shift_ppm) / 10**6
+    width = (1 - rho**2) * mpmath.mpf(case.width_ppm) / 10**6
+    level = 2 - mpmath.sqrt(vertex**2 + width)
+    smile = level + rho * phi * k + mpmath.sqrt((phi * k + vertex) ** 2 + width)
+    variance = theta / 2 * max(smile, mpmath.mpf("0.02"))
     deviation = mpmath.sqrt(variance * (moving / forward) ** 2 * averaging)
     d1 = -k / deviation + deviation / 2
     sign = 1 if case.is_call else -1
@@ -86,6 +92,7 @@ def draw_case(draw: random.Random, *, shocked: bool) -> Case:
         int(forward_e8 * ratio),
         draw.randint(0, 1),
         *(shocks if shocked else (0, 0, 0)),
+        *draw.choice([(0, 10**6), (draw.randint(-2_000_000, 2_000_000), draw.randint(200_000, 40_000_000))]),
     )
 
 
@@ -222,6 +229,8 @@ def test_gamma__against_the_difference_of_deltas__agrees() -> None:
         ones[:1] * 10**6,
         ones[:1] * 10**9,
         zeros[:1],
+        zeros[:1],
+        ones[:1] * 10**6,
     )
     options = Options(zeros, strikes, ones, ones)
     bump_usd = 10

@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use crate::black::{deviations, greeks, intrinsic, price, Column, Tails, BLOCK, VARIANCE_FLOOR};
+use crate::black::{greeks, intrinsic, price, Tails, VARIANCE_FLOOR};
+use crate::blocks::{Column, BLOCK};
 use crate::inputs::{to_index, Grid, Marks, Options, Slices};
 use crate::maths::{max, min, to_float, to_int};
 use crate::path::Job;
@@ -42,19 +43,19 @@ impl Job for MarksJob<'_> {
         let (options, marks) = (self.options, self.marks);
         let count = options.strike_e8.len();
         let mut tails = Tails::new();
-        let (mut moneyness, mut variance, mut deviation) = ([0.0; BLOCK], [1.0; BLOCK], [1.0; BLOCK]);
+        let (mut moneyness, mut variance) = ([0.0; BLOCK], [1.0; BLOCK]);
         for start in (0..count).step_by(BLOCK) {
             let size = BLOCK.min(count - start);
             for i in 0..size {
                 let slice = to_index(options.slice_index[start + i]);
                 let shifted = surface.log_moneyness(slice, options.strike_e8[start + i]) - surface.log_shift[slice];
                 let (phi, rho) = (surface.phi[slice], surface.rho[slice]);
-                let (rho_rest, half_variance) = (surface.rho_rest[slice], surface.half_variance[slice]);
-                variance[i] = total_variance(shifted, phi, rho, rho_rest, half_variance);
+                let (level, vertex, width) = (surface.level[slice], surface.vertex[slice], surface.width[slice]);
+                let half_variance = surface.half_variance[slice];
+                variance[i] = total_variance(shifted, phi, rho, level, vertex, width, half_variance);
                 moneyness[i] = shifted.abs();
             }
-            deviations(&variance, &mut deviation);
-            tails.compute(&moneyness, &deviation);
+            tails.compute(&moneyness, &variance);
             for i in 0..size {
                 let at = start + i;
                 let slice = to_index(options.slice_index[at]);
@@ -65,7 +66,7 @@ impl Job for MarksJob<'_> {
                 let ratio = min(forward, strike) / max(forward, strike);
                 let terms = (forward, strike, variance[i], years);
                 let (delta, gamma, vega, theta) = greeks(&tails, i, terms, ratio, sign);
-                let volatility = if variance[i] > VARIANCE_FLOOR { deviation[i] / years.sqrt() } else { 0.0 };
+                let volatility = if variance[i] > VARIANCE_FLOOR { tails.deviation[i] / years.sqrt() } else { 0.0 };
                 marks.mark_e8[at] = to_int(price(&tails, i, forward, strike, variance[i], sign));
                 marks.iv_ppm[at] = to_int(volatility * 1e6);
                 marks.delta_ppm[at] = to_int(delta * share * 1e6);
@@ -82,7 +83,6 @@ struct Entries {
     moneyness: Column,
     variance: Column,
     forward: Column,
-    deviation: Column,
     outside: Column,
     tails: Tails,
 }
@@ -94,14 +94,8 @@ impl Job for RowsJob<'_> {
         let surface = Surface::new(&self.slices, Some(&self.grid));
         let dampen: Vec<f64> = self.grid.dampen_ppm.iter().map(|ppm| to_float(*ppm) / 1e6).collect();
         let nothing = [0.0; BLOCK];
-        let mut entries = Entries {
-            moneyness: nothing,
-            variance: nothing,
-            forward: nothing,
-            deviation: nothing,
-            outside: nothing,
-            tails: Tails::new(),
-        };
+        let mut entries =
+            Entries { moneyness: nothing, variance: nothing, forward: nothing, outside: nothing, tails: Tails::new() };
         // A block holds whole rows where they fit, else a part of one row.
         let width = scenarios.min(BLOCK);
         let height = BLOCK / width;
@@ -111,8 +105,7 @@ impl Job for RowsJob<'_> {
             for from in (0..scenarios).step_by(width) {
                 let part = from..scenarios.min(from + width);
                 self.load(&mut entries, &surface, first..last, part.clone());
-                deviations(&entries.variance, &mut entries.deviation);
-                entries.tails.compute(&entries.moneyness, &entries.deviation);
+                entries.tails.compute(&entries.moneyness, &entries.variance);
                 for i in 0..BLOCK {
                     let is_dead = entries.variance[i] <= VARIANCE_FLOOR;
                     entries.outside[i] = if is_dead { 0.0 } else { entries.tails.price(i) };
@@ -137,14 +130,15 @@ impl RowsJob<'_> {
             let at = slice * surface.scenarios + part.start;
             // Slices of one length, which the compiler sees, so that it need check no index.
             let (log_shift, phi) = (&surface.log_shift[at..][..width], &surface.phi[at..][..width]);
-            let (rho, rho_rest) = (&surface.rho[at..][..width], &surface.rho_rest[at..][..width]);
+            let (rho, level) = (&surface.rho[at..][..width], &surface.level[at..][..width]);
+            let (vertex, round) = (&surface.vertex[at..][..width], &surface.width[at..][..width]);
             let half_variance = &surface.half_variance[at..][..width];
             let variance = &mut entries.variance[place * width..][..width];
             let moneyness = &mut entries.moneyness[place * width..][..width];
             entries.forward[place * width..][..width].copy_from_slice(&surface.forward[at..][..width]);
             for i in 0..width {
                 let shifted = unshocked - log_shift[i];
-                variance[i] = total_variance(shifted, phi[i], rho[i], rho_rest[i], half_variance[i]);
+                variance[i] = total_variance(shifted, phi[i], rho[i], level[i], vertex[i], round[i], half_variance[i]);
                 moneyness[i] = shifted.abs();
             }
         }

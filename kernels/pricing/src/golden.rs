@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::array::{MarksJob, RowsJob};
-use crate::black::{Black, BlackJob, PriceJob, Values};
+use crate::black::{BlackJob, PriceJob};
 use crate::implied::ImpliedJob;
 use crate::inputs::{Grid, Marks, Options, Slices};
 use crate::maths::to_float;
@@ -60,6 +60,8 @@ fn hash_integers(path: Path, digest: &mut Sha256) {
     let fixed_e8 = [vec![0; early], draws.column(LATE, 1_000_000_000_000, 5_000_000_000_000)].concat();
     let variable_ppm = [vec![1_000_000; early], draws.column(LATE, 1, 900_000)].concat();
     let grid_index = draws.column(SLICES, 0, 1);
+    let shift_ppm = draws.column(SLICES, -2_000_000, 2_000_000);
+    let width_ppm = draws.column(SLICES, 200_000, 40_000_000);
     let slice_index = draws.column(INSTRUMENTS, 0, 31);
     let strike_e8 = draws.column(INSTRUMENTS, 5_000_000_000_000, 20_000_000_000_000);
     let is_call = draws.column(INSTRUMENTS, 0, 1);
@@ -78,6 +80,8 @@ fn hash_integers(path: Path, digest: &mut Sha256) {
         variable_ppm: &variable_ppm,
         remaining_ms: &remaining_ms,
         grid_index: &grid_index,
+        shift_ppm: &shift_ppm,
+        width_ppm: &width_ppm,
     };
     let options = Options { slice_index: &slice_index, strike_e8: &strike_e8, is_call: &is_call, lot_e8: &lot_e8 };
     let grid = Grid {
@@ -120,9 +124,19 @@ fn hash_floats(path: Path, digest: &mut Sha256) {
     let mut is_valid = true;
     let mut columns = vec![vec![0.0; OPTIONS]; 5];
     let [price, delta, gamma, vega, theta] = &mut columns[..] else { unreachable!() };
-    let options = Black { forward: &forward, strike: &strike, variance: &variance, years: &years, is_call: &is_call };
-    let values = Values { price, delta, gamma, vega, theta };
-    path.run(BlackJob { options, values, is_valid: &mut is_valid });
+    path.run(BlackJob {
+        forward: &forward,
+        strike: &strike,
+        variance: &variance,
+        years: &years,
+        is_call: &is_call,
+        price,
+        delta,
+        gamma,
+        vega,
+        theta,
+        is_valid: &mut is_valid,
+    });
     let mut implied = vec![0.0; OPTIONS];
     path.run(ImpliedJob {
         price: &columns[0],

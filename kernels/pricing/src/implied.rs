@@ -3,7 +3,8 @@
 //! Source: Manaster and Koehler 1982, for the start sqrt(2x), where the price's curvature in the deviation changes sign.
 //! Below the price there Halley's step is taken on its logarithm, almost a multiple of 1/deviation^2; above, on itself.
 
-use crate::black::{block_of, intrinsic, is_value, is_within, ratios, signs, store, Column, Tails, BLOCK};
+use crate::black::{intrinsic, is_money, ratios, Tails};
+use crate::blocks::{is_within, work_through, Column, Kernel, BLOCK};
 use crate::maths::{log, max, min, ONE_OVER_SQRT_2PI};
 use crate::path::Job;
 
@@ -26,55 +27,74 @@ pub struct ImpliedJob<'a> {
     pub is_valid: &'a mut bool,
 }
 
-/// A block of prices on their way to a deviation; `share` is of the smaller of forward and strike.
+/// A block of prices on their way to a deviation, which is that of `tails`. A share is an out-of-the-money price over
+/// the smaller of forward and strike.
 struct Search {
+    ratio: Column,
     moneyness: Column,
+    time_value: Column,
     share: Column,
-    log_share: Column,
+    wanted: Column,
+    log_wanted: Column,
+    turn: Column,
     is_low: Column,
-    deviation: Column,
     value: Column,
     tails: Tails,
 }
 
 impl Search {
+    const fn new() -> Self {
+        let nothing = [0.0; BLOCK];
+        Self {
+            ratio: nothing,
+            moneyness: nothing,
+            time_value: nothing,
+            share: nothing,
+            wanted: nothing,
+            log_wanted: nothing,
+            turn: nothing,
+            is_low: nothing,
+            value: nothing,
+            tails: Tails::new(),
+        }
+    }
+
     #[inline(always)]
     fn start(&mut self) {
-        let mut turn = [0.0; BLOCK];
         for i in 0..BLOCK {
-            self.share[i] = min(max(self.share[i], SHARE_MIN), 1.0);
-            turn[i] = (self.moneyness[i] * 2.0).sqrt();
-            self.deviation[i] = max(turn[i], DEVIATION_MIN);
+            self.wanted[i] = min(max(self.share[i], SHARE_MIN), 1.0);
+            self.turn[i] = (self.moneyness[i] * 2.0).sqrt();
+            self.tails.deviation[i] = max(self.turn[i], DEVIATION_MIN);
         }
         for i in 0..BLOCK {
-            self.log_share[i] = log(self.share[i]);
+            self.log_wanted[i] = log(self.wanted[i]);
         }
-        self.tails.compute(&self.moneyness, &self.deviation);
+        self.tails.compute_at_deviation(&self.moneyness);
         for i in 0..BLOCK {
-            let is_low = self.share[i] < self.tails.price(i);
-            let low = min(turn[i], self.moneyness[i] / max(self.log_share[i] * -2.0, 1e-3).sqrt());
-            let high = max(turn[i], self.share[i] * SQRT_2PI);
+            let is_low = self.wanted[i] < self.tails.price(i);
+            let low = min(self.turn[i], self.moneyness[i] / max(self.log_wanted[i] * -2.0, 1e-3).sqrt());
+            let high = max(self.turn[i], self.wanted[i] * SQRT_2PI);
             self.is_low[i] = if is_low { 1.0 } else { 0.0 };
-            self.deviation[i] = clamp(if is_low { low } else { high });
+            self.tails.deviation[i] = clamp(if is_low { low } else { high });
         }
     }
 
     #[inline(always)]
     fn step(&mut self) {
-        self.tails.compute(&self.moneyness, &self.deviation);
+        self.tails.compute_at_deviation(&self.moneyness);
         for i in 0..BLOCK {
             self.value[i] = max(self.tails.price(i), SHARE_MIN);
         }
         for i in 0..BLOCK {
-            let (value, deviation) = (self.value[i], self.deviation[i]);
+            let (value, deviation) = (self.value[i], self.tails.deviation[i]);
             let slope = self.tails.density[i] * ONE_OVER_SQRT_2PI;
             let distance = self.moneyness[i] / deviation;
             let bend = distance * distance / deviation - deviation * 0.25;
             let is_low = self.is_low[i] > 0.0;
-            let gap = if is_low { value * (log(value) - self.log_share[i]) } else { value - self.share[i] };
+            let gap = if is_low { value * (log(value) - self.log_wanted[i]) } else { value - self.wanted[i] };
             let bend = if is_low { bend - slope / value } else { bend };
             let step = gap / slope;
-            self.deviation[i] = clamp(deviation - step / max(1.0 - step * bend * 0.5, STEP_DIVISOR_MIN));
+            self.tails.deviation[i] = clamp(deviation - step / max(1.0 - step * bend * 0.5, STEP_DIVISOR_MIN));
         }
     }
 }
@@ -84,43 +104,32 @@ fn clamp(deviation: f64) -> f64 {
     min(max(deviation, DEVIATION_MIN), DEVIATION_MAX)
 }
 
+impl Kernel<3, 1> for Search {
+    #[inline(always)]
+    fn block(&mut self, inputs: [&Column; 3], sign: &Column, [deviation]: [&mut Column; 1]) -> bool {
+        let [price, forward, strike] = inputs;
+        ratios(forward, strike, &mut self.ratio, &mut self.moneyness);
+        for i in 0..BLOCK {
+            self.time_value[i] = price[i] - intrinsic(forward[i], strike[i], sign[i]);
+            self.share[i] = self.time_value[i] / min(forward[i], strike[i]);
+        }
+        self.start();
+        for _ in 0..STEPS {
+            self.step();
+        }
+        for i in 0..BLOCK {
+            let found = if self.share[i] < SHARE_MIN { 0.0 } else { self.tails.deviation[i] };
+            let is_outside = (self.time_value[i] < 0.0) | (self.share[i] >= 1.0);
+            deviation[i] = if is_outside { OUTSIDE } else { found };
+        }
+        is_money(forward) & is_money(strike) & is_within(price, 0.0, PRICE_MAX)
+    }
+}
+
 impl Job for ImpliedJob<'_> {
     #[inline(always)]
     fn work(self) {
-        let nothing = [0.0; BLOCK];
-        let (mut room_0, mut room_1, mut room_2) = (nothing, nothing, nothing);
-        let (mut sign, mut ratio, mut time_value, mut quotient) = (nothing, nothing, nothing, nothing);
-        let mut search = Search {
-            moneyness: nothing,
-            share: nothing,
-            log_share: nothing,
-            is_low: nothing,
-            deviation: nothing,
-            value: nothing,
-            tails: Tails::new(),
-        };
-        for start in (0..self.price.len()).step_by(BLOCK) {
-            let price = block_of(self.price, start, 0.0, &mut room_0);
-            let forward = block_of(self.forward, start, 1.0, &mut room_1);
-            let strike = block_of(self.strike, start, 1.0, &mut room_2);
-            signs(self.is_call, start, &mut sign);
-            *self.is_valid &= is_value(forward) & is_value(strike) & is_within(price, 0.0, PRICE_MAX);
-            ratios(forward, strike, &mut ratio, &mut search.moneyness);
-            for i in 0..BLOCK {
-                time_value[i] = price[i] - intrinsic(forward[i], strike[i], sign[i]);
-                quotient[i] = time_value[i] / min(forward[i], strike[i]);
-                search.share[i] = quotient[i];
-            }
-            search.start();
-            for _ in 0..STEPS {
-                search.step();
-            }
-            for i in 0..BLOCK {
-                let found = if quotient[i] < SHARE_MIN { 0.0 } else { search.deviation[i] };
-                let is_outside = (time_value[i] < 0.0) | (quotient[i] >= 1.0);
-                search.value[i] = if is_outside { OUTSIDE } else { found };
-            }
-            store(self.deviation, start, &search.value);
-        }
+        let inputs = [self.price, self.forward, self.strike];
+        *self.is_valid &= work_through::<3, 1>(&mut Search::new(), inputs, self.is_call, [self.deviation]);
     }
 }

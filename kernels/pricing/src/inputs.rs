@@ -13,6 +13,8 @@ pub struct Slices<'a> {
     pub variable_ppm: &'a [i64],
     pub remaining_ms: &'a [i64],
     pub grid_index: &'a [i64],
+    pub shift_ppm: &'a [i64],
+    pub width_ppm: &'a [i64],
 }
 
 /// One entry for each instrument.

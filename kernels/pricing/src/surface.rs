@@ -11,6 +11,8 @@ const AVERAGING_MS: i64 = 30 * 60_000;
 const TWO_THIRDS_AVERAGING_MS: i64 = 20 * 60_000;
 const BUTTERFLY_E12: i64 = 2_000_000_000_000;
 const PPM: i64 = 1_000_000;
+/// No strike has less than a hundredth of the variance at the money, whatever a skew shock makes of the smile.
+const SHAPE_FLOOR: f64 = 0.02;
 /// A volatility shock leaves at least a tenth of the volatility.
 const SIGMA_FLOOR: f64 = 0.1;
 
@@ -22,7 +24,9 @@ pub struct Shocked {
     pub half_variance: f64,
     pub phi: f64,
     pub rho: f64,
-    pub rho_rest: f64,
+    pub level: f64,
+    pub vertex: f64,
+    pub width: f64,
 }
 
 /// The slices under their scenarios, in columns of slices x scenarios.
@@ -35,7 +39,9 @@ pub struct Surface {
     pub half_variance: Vec<f64>,
     pub phi: Vec<f64>,
     pub rho: Vec<f64>,
-    pub rho_rest: Vec<f64>,
+    pub level: Vec<f64>,
+    pub vertex: Vec<f64>,
+    pub width: Vec<f64>,
 }
 
 impl Surface {
@@ -53,7 +59,9 @@ impl Surface {
             half_variance: column(),
             phi: column(),
             rho: column(),
-            rho_rest: column(),
+            level: column(),
+            vertex: column(),
+            width: column(),
         };
         for i in 0..slices.forward_e8.len() {
             let slice = Slice::new(slices, i);
@@ -76,7 +84,9 @@ impl Surface {
         self.half_variance.push(shocked.half_variance);
         self.phi.push(shocked.phi);
         self.rho.push(shocked.rho);
-        self.rho_rest.push(shocked.rho_rest);
+        self.level.push(shocked.level);
+        self.vertex.push(shocked.vertex);
+        self.width.push(shocked.width);
     }
 
     /// ln(strike / forward) without shock; a scenario then only subtracts its own log shift.
@@ -86,12 +96,20 @@ impl Surface {
     }
 }
 
-/// The SSVI total variance, eq. 4.1 of Gatheral and Jacquier.
+/// The total variance of a smile: theta/2 (level + rho z + sqrt((z + vertex)^2 + width)) at z = phi k.
 #[inline(always)]
-pub fn total_variance(moneyness: f64, phi: f64, rho: f64, rho_rest: f64, half_variance: f64) -> f64 {
+pub fn total_variance(
+    moneyness: f64,
+    phi: f64,
+    rho: f64,
+    level: f64,
+    vertex: f64,
+    width: f64,
+    half_variance: f64,
+) -> f64 {
     let wing = phi * moneyness;
-    let shifted = wing + rho;
-    ((shifted * shifted + rho_rest).sqrt() + (wing * rho + 1.0)) * half_variance
+    let shifted = wing + vertex;
+    max((shifted * shifted + width).sqrt() + (wing * rho + level), SHAPE_FLOOR) * half_variance
 }
 
 /// What a slice's scenarios share.
@@ -102,6 +120,8 @@ struct Slice {
     theta: f64,
     eta: f64,
     rho_ppm: i64,
+    shift_ppm: i64,
+    roundness: f64,
     rho_max_ppm: i64,
     vol_scale_ppm: i64,
     averaging: f64,
@@ -119,6 +139,8 @@ impl Slice {
             theta: to_float(slices.theta_e12[i]) / 1e12,
             eta: to_float(slices.eta_ppm[i]) / 1e6,
             rho_ppm: slices.rho_ppm[i],
+            shift_ppm: slices.shift_ppm[i],
+            roundness: to_float(slices.width_ppm[i]) / 1e6,
             rho_max_ppm: rho_max_ppm(slices.eta_ppm[i]),
             vol_scale_ppm: vol_scale_ppm(slices.remaining_ms[i]),
             averaging: averaging(slices.remaining_ms[i]),
@@ -135,13 +157,17 @@ impl Slice {
         let theta = self.theta * factor * factor;
         let rho_ppm = self.rho_ppm.wrapping_add(rho_shift_ppm).max(-self.rho_max_ppm).min(self.rho_max_ppm);
         let theta_safe = max(theta, 1e-14);
+        let vertex = to_float(rho_ppm.wrapping_add(self.shift_ppm)) / 1e6;
+        let width = to_float((PPM * PPM).wrapping_sub(rho_ppm.wrapping_mul(rho_ppm))) / 1e12 * self.roundness;
         Shocked {
             forward,
             log_shift: log(forward / self.base),
             half_variance: 0.5 * theta * part * part * self.averaging,
             phi: self.eta / (theta_safe * (1.0 + theta_safe)).sqrt(),
             rho: to_float(rho_ppm) / 1e6,
-            rho_rest: to_float((PPM * PPM).wrapping_sub(rho_ppm.wrapping_mul(rho_ppm))) / 1e12,
+            level: 2.0 - (vertex * vertex + width).sqrt(),
+            vertex,
+            width,
         }
     }
 }

@@ -1,10 +1,7 @@
 //! Arithmetic on rows of 32 integers of 64 bits, in the registers of each path. Everything wraps; nothing rounds.
-#![allow(
-    unsafe_code,
-    reason = "an intrinsic is sound where the processor has it, which a token of its path vouches for"
-)]
 #![allow(clippy::inline_always, reason = "only what is inlined into a path's entry is compiled for that path")]
 
+#[cfg(not(target_arch = "x86_64"))]
 use crate::dispatch::Path;
 
 #[cfg(target_arch = "x86_64")]
@@ -41,11 +38,12 @@ pub trait Kernel {
 }
 
 /// Run a kernel on a path that this processor has.
-pub fn run<K: Kernel>(path: Path, kernel: K) -> K::Output {
-    assert!(path.is_available(), "a path is chosen among those that the processor can run");
-    #[cfg(target_arch = "x86_64")]
-    return x86::run(path, kernel);
-    #[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "x86_64")]
+pub use x86::run;
+
+/// Run a kernel on a path that this processor has.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn run<K: Kernel>(_: Path, kernel: K) -> K::Output {
     kernel.run(Portable)
 }
 

@@ -58,9 +58,10 @@ fn add_up<L: Lanes>(
     rows: &[Row],
 ) -> Result<L::Sums, &'static str> {
     let mut sums = lanes.splat(0);
-    for (k, (place, lots)) in places[first..end].iter().zip(&lots[first..end]).enumerate() {
+    let mut ahead = places.iter().skip(first + AHEAD);
+    for (place, lots) in places[first..end].iter().zip(&lots[first..end]) {
         if L::ASKS_AHEAD {
-            if let Some(row) = places.get(first + k + AHEAD).and_then(|next| get(rows, *next)) {
+            if let Some(row) = ahead.next().and_then(|next| get(rows, *next)) {
                 lanes.prefetch(row);
             }
         }

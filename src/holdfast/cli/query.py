@@ -7,7 +7,7 @@ import typer
 
 from holdfast.cli.options import EXIT_CODES, URL, AccountName, Json, KeystoreFolder, Url
 from holdfast.cli.query_account import account, margin, order, orders, positions
-from holdfast.cli.query_market import book, chain, ticker, trades
+from holdfast.cli.query_market import book, chain, ranges, ticker, trades
 from holdfast.cli.reader import connect, find_account
 from holdfast.cli.show import note, one_line, print_facts, print_json, print_state, print_table, show_time, told
 
@@ -17,7 +17,7 @@ query = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-for view in (book, chain, ticker, trades, account, positions, margin, orders, order):
+for view in (book, chain, ticker, ranges, trades, account, positions, margin, orders, order):
     query.command()(view)
 
 

@@ -120,6 +120,38 @@ def ticker(instrument: Instrument, url: Url = URL, as_json: Json = False) -> Non
         print_state(found.height, found.app_hash)
 
 
+def ranges(url: Url = URL, as_json: Json = False) -> None:
+    """Show how far prices are assumed to move for margin: in force, announced, and needed by the market's past.
+
+    Example: holdfast query ranges
+    """
+    with told("query ranges", as_json=as_json), connect(url) as exchange:
+        found = exchange.margin_ranges()
+        if as_json:
+            print_json(found, height=found.height, app_hash=found.app_hash)
+            return
+        rows = []
+        for one in found:
+            coming = one.announced[0] if one.announced else None
+            changes = coming is not None and coming.range_ppm != one.range_ppm
+            rows.append(
+                (
+                    one.currency,
+                    _percent(one.range_ppm),
+                    _percent(coming.range_ppm) if changes and coming else "-",
+                    show_time(coming.from_ms) if changes and coming else "-",
+                    f"{_percent(one.needed_ppm)} to {_percent(one.buffered_ppm)}" if one.is_adaptive else "fixed",
+                    f"{_percent(one.floor_ppm)} to {_percent(one.ceiling_ppm)}",
+                    _percent(one.volatility_ppm),
+                    _percent(one.charge_scale_ppm),
+                    _percent(one.cross_weight_ppm),
+                )
+            )
+        columns = ["currency", "range", "announced", "from", "rests", "bounds", "volatility", "charges", "opposed"]
+        print_table(columns, rows, right="range announced volatility charges opposed")
+        print_state(found.height, found.app_hash, "in percent of the price; volatility a day; of charges and losses")
+
+
 def trades(
     instrument: Annotated[
         str | None, typer.Argument(help="Its name; without one, the account's own.", metavar="[INSTRUMENT]")
@@ -162,6 +194,10 @@ def _list_on(exchange: "Exchange", currency: str) -> "list[InstrumentRow]":
         known = dict.fromkeys(one.base_currency for one in exchange.instruments())
         raise InputError(f"nothing is listed on {currency!r}; choose one of {', '.join(known) or 'none'}")
     return listed
+
+
+def _percent(ppm: int | None) -> str:
+    return "-" if ppm is None else f"{ppm / 10_000:.2f} %"
 
 
 def _level(price: "Decimal | None", amount: "Decimal", name: str) -> str:

@@ -98,6 +98,7 @@ class Exchange:
     next_nonce = _blocking(AsyncExchange.next_nonce)
     positions = _blocking(AsyncExchange.positions)
     margin = _blocking(AsyncExchange.margin)
+    margin_ranges = _blocking(AsyncExchange.margin_ranges)
     orders = _blocking(AsyncExchange.orders)
     order = _blocking(AsyncExchange.order)
     user_trades = _blocking(AsyncExchange.user_trades)

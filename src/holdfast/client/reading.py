@@ -12,6 +12,7 @@ from holdfast.client.results import (
     Book,
     Instrument,
     Margin,
+    MarginRange,
     Nonce,
     Order,
     Position,
@@ -104,6 +105,10 @@ class Reader:
     async def margin(self, account_id: int) -> Margin:
         """Return an account's equity and margin."""
         return await self._get("public/get_margin", Margin, account_id=account_id)
+
+    async def margin_ranges(self) -> Rows[MarginRange]:
+        """Return how far each underlying's price is assumed to move."""
+        return await self._list("public/get_margin_ranges", list[MarginRange])
 
     async def orders(self, account_id: int) -> Rows[Order]:
         """Return an account's open orders."""

@@ -225,6 +225,30 @@ class Margin(Result, frozen=True, kw_only=True):
     available_withdrawal_funds: Decimal = ZERO
 
 
+class AnnouncedRange(msgspec.Struct, frozen=True, kw_only=True):
+    """A range that will come into force, not before a time."""
+
+    from_ms: int
+    range_ppm: int
+
+
+class MarginRange(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an underlying's price is assumed to move, in millionths: now, announced, and needed by its past."""
+
+    currency: str
+    range_ppm: int
+    is_adaptive: bool = True
+    announced: tuple[AnnouncedRange, ...] = ()
+    needed_ppm: int | None = None
+    buffered_ppm: int | None = None
+    floor_ppm: int = 0
+    ceiling_ppm: int = 0
+    volatility_ppm: int | None = None
+    sampled_ms: int | None = None
+    charge_scale_ppm: int | None = None
+    cross_weight_ppm: int = 0
+
+
 class Validator(msgspec.Struct, frozen=True, kw_only=True):
     """One validator as the node sees it."""
 

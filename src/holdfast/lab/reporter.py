@@ -110,10 +110,10 @@ class Reporter:
         if quote is None or not quote.slices:
             return ()
         slices = tuple(
-            SliceReport(expiry_ms, _scaled(forward_e8, factor_ppm), theta_e12)
+            SliceReport(expiry_ms, _scaled(forward_e8, factor_ppm), theta_e12, quote.rho_ppm, quote.eta_ppm)
             for expiry_ms, forward_e8, theta_e12 in quote.slices
         )
-        return (SurfaceReport(underlying, quote.rho_ppm, quote.eta_ppm, slices),)
+        return (SurfaceReport(underlying, slices),)
 
 
 def _scaled(value: int, factor_ppm: int) -> int:

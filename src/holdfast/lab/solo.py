@@ -170,13 +170,13 @@ class Solo:
         expiries = list_expiries(draft, draft[INSTRUMENT_PARAMS][0], underlying, self.time_ms)
         return SurfaceReport(
             underlying,
-            -150_000,
-            790_000,
             tuple(
                 SliceReport(
                     expiry_ms,
                     self.prices[underlying],
                     max(1_000, self.volatility_ppm**2 * (expiry_ms - self.time_ms) // YEAR_MS),
+                    -150_000,
+                    790_000,
                 )
                 for expiry_ms in expiries
                 if expiry_ms > self.time_ms

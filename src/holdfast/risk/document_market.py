@@ -4,6 +4,8 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from holdfast.primitives.smiles import SHIFT_MAX_PPM, WIDTH_MAX_PPM
+from holdfast.primitives.units import PPM
 from holdfast.risk.black import YEAR_S, Terms
 from holdfast.risk.documents import Document
 from holdfast.risk.market_checks import Mark, check_quote, check_smiles
@@ -15,6 +17,8 @@ from holdfast.risk.ssvi import surface_vol
 VOL_MAX: Final = 100.0
 _RATE_MAX: Final = 10.0
 _VARIANCE_MAX: Final = 100.0
+_SHIFT_MAX: Final = SHIFT_MAX_PPM / PPM
+_WIDTH_MAX: Final = WIDTH_MAX_PPM / PPM
 _ETA_MAX: Final = 2.0
 
 Key = TypeVar("Key")
@@ -195,6 +199,8 @@ def _read_surface(row: Row, seconds: float) -> SurfaceSlice:
         total_variance=variance,
         rho=row.number("rho", least=-1.0, most=1.0),
         eta=row.positive("eta", most=_ETA_MAX),
+        shift=row.number("shift", least=-_SHIFT_MAX, most=_SHIFT_MAX) if row.has("shift") else 0.0,
+        width=row.positive("width", most=_WIDTH_MAX) if row.has("width") else 1.0,
     )
 
 

@@ -26,7 +26,7 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "expiries": frozenset("underlying expiry forward forward_confidence rate rate_confidence vol_confidence".split()),
     "marks": frozenset(("instrument", "vol", "bid", "ask")),
-    "surfaces": frozenset("underlying expiry vol total_variance rho eta".split()),
+    "surfaces": frozenset("underlying expiry vol total_variance rho eta shift width".split()),
     "orders": frozenset(("instrument", "amount", "price", "quote")),
     "protections": frozenset(("underlying", "amount")),
 }

@@ -77,12 +77,14 @@ class Protection:
 
 @dataclass(frozen=True, slots=True)
 class SurfaceSlice:
-    """One expiry of an SSVI surface with the power law: at-the-money total variance, rho, eta."""
+    """One expiry's smile: total variance at the money, and its shape; SSVI where shift and width are not given."""
 
     row: str
     total_variance: float
     rho: float
     eta: float
+    shift: float = 0.0
+    width: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from holdfast.primitives import pricing
 from holdfast.primitives.pricing import Options, Slices
-from holdfast.protocol.surface import rules
+from holdfast.primitives.smiles import SHIFT_MAX_PPM, WIDTH_MAX_PPM, WIDTH_MIN_PPM, Smile, is_arbitrage_free
 from holdfast.risk.rows import PRICE_MAX, SECONDS_MAX, InputError
 
 FloatArray = NDArray[np.float64]
@@ -46,11 +46,13 @@ def price_options(
     total_variance: ArrayLike,
     rho: ArrayLike = 0.0,
     eta: ArrayLike = 1.0,
+    shift: ArrayLike = 0.0,
+    width: ArrayLike = 1.0,
 ) -> PriceTable:
-    """Return marks and Greeks of options on SSVI slices; arguments are broadcast against each other.
+    """Return marks and Greeks of options on smiles; arguments are broadcast against each other.
 
-    The numbers go into the kernel as its integers (prices x 1e8, variance x 1e12, rho and eta in millionths), and come
-    back rounded as the exchange's marks.
+    The numbers go into the kernel as its integers (prices x 1e8, variance x 1e12, the shape in millionths), and come
+    back rounded as the exchange's marks. Without shift and width a smile is SSVI.
 
     Refuses: shapes that do not go together, what is not finite or out of bounds, a slice with a butterfly arbitrage.
     """
@@ -62,6 +64,8 @@ def price_options(
         "total_variance": (total_variance, 1 / _E12, _VARIANCE_MAX, _E12),
         "rho": (rho, -1.0 + 1 / _PPM, 1.0 - 1 / _PPM, _PPM),
         "eta": (eta, 1 / _PPM, 2.0, _PPM),
+        "shift": (shift, -SHIFT_MAX_PPM / _PPM, SHIFT_MAX_PPM / _PPM, _PPM),
+        "width": (width, WIDTH_MIN_PPM / _PPM, WIDTH_MAX_PPM / _PPM, _PPM),
     }
     whole = {name: _read(name, *bound) for name, bound in bounds.items()}
     try:
@@ -71,15 +75,25 @@ def price_options(
         raise InputError("options", "", f"these shapes do not go together: {shapes}") from None
     shape = arrays["forward"].shape
     flat = {name: np.ascontiguousarray(values).reshape(-1) for name, values in arrays.items()}
-    for place, (one, other) in enumerate(zip(flat["rho"].tolist(), flat["eta"].tolist(), strict=True)):
-        if not rules.is_admissible(one, other, [1]):
-            raise InputError(
-                f"options[{place}]", "eta", "eta (1 + |rho|) is above 2: the slice has a butterfly arbitrage"
-            )
+    columns = (flat[name].tolist() for name in ("total_variance", "rho", "eta", "shift", "width"))
+    smiles = [Smile(*numbers) for numbers in zip(*columns, strict=True)]
+    wrong = {smile for smile in dict.fromkeys(smiles) if not is_arbitrage_free([smile])}
+    for place, smile in enumerate(smiles):
+        if smile in wrong:
+            raise InputError(f"options[{place}]", "eta", "the smile has a butterfly arbitrage; lower eta or abs(rho)")
     count = len(flat["forward"])
     zeros, ones = np.zeros(count, dtype=np.int64), np.ones(count, dtype=np.int64)
     slices = Slices(
-        flat["forward"], flat["total_variance"], flat["rho"], flat["eta"], zeros, ones * 10**6, flat["seconds"], zeros
+        flat["forward"],
+        flat["total_variance"],
+        flat["rho"],
+        flat["eta"],
+        zeros,
+        ones * 10**6,
+        flat["seconds"],
+        zeros,
+        flat["shift"],
+        flat["width"],
     )
     options = Options(np.arange(count, dtype=np.int64), flat["strike"], flat["is_call"], ones * _LOT_E8)
     marks = pricing.compute_marks(slices, options)

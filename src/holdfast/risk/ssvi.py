@@ -1,8 +1,9 @@
-"""One expiry of an SSVI surface with the power law, in doubles: its volatility at a strike, and its fit to single ones.
+"""One expiry's smile in doubles: its volatility at a strike, and an SSVI smile fitted to a few single volatilities.
 
 Source: Gatheral and Jacquier, arXiv 1204.0646, eq. 4.1 and section 4: phi = eta / sqrt(theta (1 + theta)), free of
 butterfly arbitrage while eta (1 + |rho|) <= 2. The exchange prices by the same form in `primitives.pricing`, in which
-the option is on the settlement's average of 30 minutes, so that some of the variance never comes about.
+the option is on the settlement's average of 30 minutes, so that some of the variance never comes about. Whole chains
+are fitted in `fit`, with shift and width besides.
 """
 
 import math
@@ -12,15 +13,18 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.primitives.smiles import RHO_MAX_PPM
+from holdfast.primitives.units import PPM
 from holdfast.risk.black import YEAR_S
 from holdfast.risk.portfolio import SETTLEMENT_S, Expiry, SurfaceSlice
+from holdfast.risk.smile import Shape, compute_variance
 
 FloatArray = NDArray[np.float64]
 
 # What the curvature is where the strikes do not tell it, and the skew too where there is only one.
 ETA_UNKNOWN: Final = 1.0
 BUTTERFLY_MAX: Final = 2.0
-_RHO_MAX: Final = 0.999
+_RHO_MAX: Final = RHO_MAX_PPM / PPM
 _STEPS_MAX: Final = 200
 _STEP: Final = 1e-6
 _DAMPING: Final = 1e-4
@@ -29,18 +33,10 @@ _TINY: Final = 1e-12
 _PARAMETERS: Final = 3
 
 
-class Smile(NamedTuple):
-    """At-the-money total variance, rho and eta of one expiry."""
-
-    theta: float
-    rho: float
-    eta: float
-
-
 class FittedSmile(NamedTuple):
     """A fit, how many single volatilities it is of, and how far it is off them, as fractions of volatility."""
 
-    smile: Smile
+    smile: Shape
     points: int
     error_mean: float
     error_max: float
@@ -52,19 +48,16 @@ def compute_average_share(seconds: float) -> float:
     return (window - 2 / 3 * SETTLEMENT_S) / window
 
 
-def compute_vols(smile: Smile, moneyness: FloatArray, seconds: float) -> FloatArray:
+def compute_vols(smile: Shape, moneyness: FloatArray, seconds: float) -> FloatArray:
     """Return the Black-76 volatility at each ln(strike / forward)."""
-    phi = smile.eta / math.sqrt(smile.theta * (1 + smile.theta))
-    wing = phi * moneyness + smile.rho
-    root: FloatArray = np.sqrt(wing * wing + 1 - smile.rho**2)
-    variance = smile.theta / 2 * (1 + smile.rho * phi * moneyness + root)
+    variance = compute_variance(smile, moneyness)
     vols: FloatArray = np.sqrt(variance * (compute_average_share(seconds) * YEAR_S / seconds))
     return vols
 
 
 def surface_vol(surface: SurfaceSlice, strike: float, expiry: Expiry) -> float:
     """Return the volatility of a surface's expiry at a strike."""
-    smile = Smile(surface.total_variance, surface.rho, surface.eta)
+    smile = Shape(surface.total_variance, surface.rho, surface.eta, surface.shift, surface.width)
     return float(compute_vols(smile, np.array([math.log(strike / expiry.forward)]), expiry.seconds)[0])
 
 
@@ -88,12 +81,12 @@ def fit_smile(moneyness: Sequence[float], vols: Sequence[float], seconds: float)
     return FittedSmile(_decode(level, best), len(vols), float(np.mean(errors)), float(np.max(errors)))
 
 
-def _decode(level: float, x: FloatArray) -> Smile:
+def _decode(level: float, x: FloatArray) -> Shape:
     """Return the smile of free parameters, which keep it free of butterfly arbitrage wherever they go."""
     rho = _RHO_MAX * math.tanh(x[1]) if len(x) > 1 else 0.0
     most = BUTTERFLY_MAX / (1 + abs(rho))
     eta = most / (1 + math.exp(-min(max(x[2], -30.0), 30.0))) if len(x) == _PARAMETERS else min(ETA_UNKNOWN, most)
-    return Smile(level * math.exp(min(max(x[0], -20.0), 20.0)), rho, eta)
+    return Shape(level * math.exp(min(max(x[0], -20.0), 20.0)), rho, eta, 0.0, 1.0)
 
 
 def _minimise(residuals: Callable[[FloatArray], FloatArray], x: FloatArray) -> FloatArray:

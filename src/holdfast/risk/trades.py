@@ -74,7 +74,7 @@ def fix_surfaces(portfolio: Portfolio, wanted: Iterable[Key]) -> Portfolio:
     ordered = [(order.underlying, order.seconds) for order in portfolio.orders if order.strike is not None]
     slices = choose_slices(portfolio, [*held, *ordered, *wanted])
     surfaces = {
-        key: SurfaceSlice(part.row, part.theta_e12 / _E12, part.rho_ppm / _PPM, part.eta_ppm / _PPM)
+        key: SurfaceSlice(part.row, part.smile.theta_e12 / _E12, *(value / _PPM for value in part.smile[1:]))
         for key, part in slices.items()
     }
     return replace(portfolio, surfaces=surfaces)

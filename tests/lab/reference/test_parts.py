@@ -81,10 +81,16 @@ def report(draw: st.DrawFn) -> messages.Report:
         tuple(
             messages.SurfaceReport(
                 surface,
-                draw(st.integers(-(10**6), 10**6)),
-                draw(st.integers(0, 10**8)),
                 tuple(
-                    messages.SliceReport(60_000 * minute, draw(price), draw(st.integers(0, 10**15)))
+                    messages.SliceReport(
+                        60_000 * minute,
+                        draw(price),
+                        draw(st.integers(0, 10**15)),
+                        draw(st.integers(-(10**6), 10**6)),
+                        draw(st.integers(0, 10**8)),
+                        draw(st.integers(-(10**8), 10**8)),
+                        draw(st.integers(0, 10**9)),
+                    )
                     for minute in sorted(draw(st.sets(st.integers(1, 10**6), max_size=4)))
                 ),
             )

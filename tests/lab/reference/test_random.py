@@ -185,14 +185,18 @@ def scatter(market: TwinMarket, drawn: random.Random) -> None:
         )
         surfaces = tuple(
             surface._replace(
-                rho_ppm=surface.rho_ppm + drawn.randint(-90_000, 90_000),
-                eta_ppm=surface.eta_ppm + drawn.randint(-200_000, drawn.choice([200_000, 1_600_000])),
                 slices=tuple(
-                    part._replace(theta_e12=part.theta_e12 * drawn.randint(70, 130) // 100)
+                    part._replace(
+                        theta_e12=part.theta_e12 * drawn.randint(70, 130) // 100,
+                        rho_ppm=part.rho_ppm + drawn.randint(-30_000, 30_000) + tilt,
+                        eta_ppm=part.eta_ppm + drawn.randint(-20_000, drawn.choice([20_000, 20_000, 1_600_000])),
+                        shift_ppm=drawn.randint(-90_000, 90_000),
+                        width_ppm=drawn.randint(1_000_000, 1_300_000),
+                    )
                     for part in surface.slices[drawn.choice([0, 0, 0, 1]) :]
                 ),
             )
-            for surface in told.surfaces
+            for surface, tilt in ((surface, drawn.randint(-90_000, 90_000)) for surface in told.surfaces)
         )
         return encode_report(Report(feeds, surfaces))
 

@@ -36,10 +36,16 @@ def make_report(expiries: int = 8) -> Report:
     surfaces = tuple(
         SurfaceReport(
             underlying,
-            -150_000,
-            790_000,
             tuple(
-                SliceReport(NOW + (index + 1) ** 2 * 3 * DAY_MS, price + index * 10**9 + 7, 10**9 * (index + 1) ** 2)
+                SliceReport(
+                    NOW + (index + 1) ** 2 * 3 * DAY_MS,
+                    price + index * 10**9 + 7,
+                    10**9 * (index + 1) ** 2,
+                    -150_000 + 9_000 * index,
+                    790_000 + 31_000 * index,
+                    400_000 * index,
+                    1_000_000 + 2_100_000 * index,
+                )
                 for index in range(expiries)
             ),
         )
@@ -68,10 +74,16 @@ def reports(draw: st.DrawFn) -> Report:
         tuple(
             SurfaceReport(
                 underlying,
-                draw(st.integers(-messages.RHO_PPM_MAX, messages.RHO_PPM_MAX)),
-                draw(st.integers(0, messages.ETA_PPM_MAX)),
                 tuple(
-                    SliceReport(minute * MINUTE_MS, draw(prices), draw(st.integers(0, messages.THETA_E12_MAX)))
+                    SliceReport(
+                        minute * MINUTE_MS,
+                        draw(prices),
+                        draw(st.integers(0, messages.THETA_E12_MAX)),
+                        draw(st.integers(-messages.RHO_PPM_MAX, messages.RHO_PPM_MAX)),
+                        draw(st.integers(0, messages.ETA_PPM_MAX)),
+                        draw(st.integers(-messages.SHIFT_PPM_MAX, messages.SHIFT_PPM_MAX)),
+                        draw(st.integers(0, messages.WIDTH_PPM_MAX)),
+                    )
                     for minute in draw(expiries)
                 ),
             )
@@ -86,6 +98,13 @@ def test_encode_report__two_underlyings_of_eight_expiries__within_512_bytes() ->
     assert decode_report(data) == make_report()
 
 
+def test_encode_report__one_smile_for_all_expiries__costs_a_byte_a_number() -> None:
+    part = SliceReport(NOW, 10**12, 10**9, -150_000, 790_000)
+    later = part._replace(expiry_ms=NOW + MINUTE_MS)
+    one, two = (len(encode_report(Report((), (SurfaceReport(1, parts),)))) for parts in ((part,), (part, later)))
+    assert two - one == len(SliceReport._fields)
+
+
 @given(reports())
 def test_report__any__round_trips(report: Report) -> None:
     data = encode_report(report)
@@ -95,7 +114,7 @@ def test_report__any__round_trips(report: Report) -> None:
 
 @given(st.binary(max_size=200))
 def test_decode_report__any_bytes__are_canonical_or_refused(data: bytes) -> None:
-    for candidate in (data, b"\x01" + data, b"\x01\x01" + data):
+    for candidate in (data, b"\x02" + data, b"\x02\x01" + data):
         try:
             report = decode_report(candidate)
         except Malformed:
@@ -131,15 +150,16 @@ def test_decode_report__every_truncation_and_padding__is_refused() -> None:
     [
         b"",
         b"\x00\x00\x00",
-        b"\x02\x00\x00",
-        b"\x01\x80\x00\x00",  # zero in two bytes
-        b"\x01\x41\x00",  # 65 feeds
-        b"\x01\x00\x11",  # 17 surfaces
-        b"\x01" + b"\xff" * 9,
-        b"\x01" + b"\xff" * 9 + b"\x01",
+        b"\x01\x00\x00",  # the form before this one
+        b"\x03\x00\x00",
+        b"\x02\x80\x00\x00",  # zero in two bytes
+        b"\x02\x41\x00",  # 65 feeds
+        b"\x02\x00\x11",  # 17 surfaces
+        b"\x02" + b"\xff" * 9,
+        b"\x02" + b"\xff" * 9 + b"\x01",
         bytes(EXTENSION_BYTES_MAX + 1),
-        b"\x01" * (EXTENSION_BYTES_MAX + 1),
-        b"\x01\x01\x00\x00\x01\x05\x00\x00",  # a price of zero
+        b"\x02" * (EXTENSION_BYTES_MAX + 1),
+        b"\x02\x01\x00\x00\x01\x05\x00\x00",  # a price of zero
     ],
 )
 def test_decode_report__planted_faults__are_refused(data: bytes) -> None:
@@ -156,11 +176,14 @@ def test_decode_report__planted_faults__are_refused(data: bytes) -> None:
         Report((FeedReport(0, -1, 0, 3, 0),), ()),
         Report((FeedReport(0, PRICE_E8_MAX + 1, 0, 3, 0),), ()),
         Report((FeedReport(0, 1, 0, 256, 0),), ()),
-        Report((), (SurfaceReport(1, 10**6 + 1, 1, ()),)),
-        Report((), (SurfaceReport(1, 0, 1, (SliceReport(MINUTE_MS + 1, 1, 1),)),)),
-        Report((), (SurfaceReport(1, 0, 1, (SliceReport(MINUTE_MS, 0, 1),)),)),
-        Report((), (SurfaceReport(1, 0, 1, (SliceReport(MINUTE_MS, 1, 1), SliceReport(MINUTE_MS, 1, 1))),)),
-        Report((), (SurfaceReport(2, 0, 1, ()), SurfaceReport(1, 0, 1, ()))),
+        Report((), (SurfaceReport(1, (SliceReport(MINUTE_MS, 1, 1, 10**6 + 1, 1),)),)),
+        Report((), (SurfaceReport(1, (SliceReport(MINUTE_MS, 1, 1, 0, -1),)),)),
+        Report((), (SurfaceReport(1, (SliceReport(MINUTE_MS, 1, 1, 0, 1, 10**8 + 1),)),)),
+        Report((), (SurfaceReport(1, (SliceReport(MINUTE_MS, 1, 1, 0, 1, 0, -1),)),)),
+        Report((), (SurfaceReport(1, (SliceReport(MINUTE_MS + 1, 1, 1, 0, 1),)),)),
+        Report((), (SurfaceReport(1, (SliceReport(MINUTE_MS, 0, 1, 0, 1),)),)),
+        Report((), (SurfaceReport(1, (SliceReport(MINUTE_MS, 1, 1, 0, 1), SliceReport(MINUTE_MS, 1, 1, 0, 1))),)),
+        Report((), (SurfaceReport(2, ()), SurfaceReport(1, ()))),
     ],
 )
 def test_encode_report__out_of_bounds_or_order__is_refused(report: Report) -> None:

@@ -58,8 +58,9 @@ class World:
         self.events: list[Record] = []
         self.set_prices(PRICES, Status.LIVE, START - HOUR_MS)
         for underlying in PRICES:
-            ahead = tuple(Slice(EXPIRY + day * DAY_MS, 10**9, 10**9 * (1 + day)) for day in range(30))
-            self.draft[SURFACES].put(underlying, Surface(1, -100_000, 800_000, ahead, START - HOUR_MS, 1))
+            smile = (-100_000, 800_000, 0, 1_000_000)
+            ahead = tuple(Slice(EXPIRY + day * DAY_MS, 10**9, 10**9 * (1 + day), *smile) for day in range(30))
+            self.draft[SURFACES].put(underlying, Surface(2, ahead, START - HOUR_MS, 1))
         block = BlockContext(1, START - HOUR_MS, 0, 0)
         instruments.list_due(self.draft, block, PRICES)
         surface.reprice(self.draft, block, {})

@@ -94,13 +94,15 @@ def make_report(draft: Draft, now: int, prices: dict[int, float], *, surfaces: b
         slices.append(
             SurfaceReport(
                 underlying,
-                -150_000,
-                790_000,
                 tuple(
                     SliceReport(
                         expiry,
                         price + price * (expiry - now) // (20 * 365 * DAY_MS),
                         volatility**2 * (expiry - now) // (365 * DAY_MS),
+                        -150_000,
+                        790_000,
+                        300_000,
+                        4_000_000,
                     )
                     for expiry in expiries
                 ),
@@ -167,8 +169,8 @@ def test_rows__one_instrument_priced_alone__are_the_same(world: World, name: str
         return np.array([value], dtype=np.int64)
 
     slices = Slices(
-        column(forward), column(part.theta_e12), column(surface.rho_ppm), column(surface.eta_ppm),
-        column(0), column(PPM), column(remaining), column(0),
+        column(forward), column(part.theta_e12), column(part.rho_ppm), column(part.eta_ppm),
+        column(0), column(PPM), column(remaining), column(0), column(part.shift_ppm), column(part.width_ppm),
     )  # fmt: skip
     options = Options(
         column(0), column(instrument.strike_e8), column(instrument.kind != Kind.PUT), column(instrument.lot_e8)

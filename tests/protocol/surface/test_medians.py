@@ -8,6 +8,7 @@ from holdfast.protocol.oracle.messages import FeedReport, Report, SliceReport, S
 from holdfast.protocol.oracle.params import OracleParams
 from holdfast.protocol.surface import rules
 from holdfast.protocol.surface.rules import Agreed, Candidate
+from holdfast.protocol.surface.state import Slice
 
 NOW = 20_000 * DAY_MS
 EXPIRIES = (NOW + DAY_MS, NOW + 7 * DAY_MS, NOW + 30 * DAY_MS)
@@ -21,12 +22,14 @@ def make_report(
     price: int = 100_000,
     sources: int = 5,
     expiries: tuple[int, ...] = EXPIRIES,
+    shift: int = 0,
+    width: int = 1_000_000,
 ) -> Report:
     slices = tuple(
-        SliceReport(expiry, price * E8 + index * price * E8 // 100, theta)
+        SliceReport(expiry, price * E8 + index * price * E8 // 100, theta, rho, eta, shift, width)
         for index, (expiry, theta) in enumerate(zip(expiries, thetas, strict=True))
     )
-    return Report((FeedReport(1, price * E8, E8, sources, 0),), (SurfaceReport(1, rho, eta, slices),))
+    return Report((FeedReport(1, price * E8, E8, sources, 0),), (SurfaceReport(1, slices),))
 
 
 def agree(*reports: Report, total: int | None = None) -> Agreed | None:
@@ -37,13 +40,15 @@ def agree(*reports: Report, total: int | None = None) -> Agreed | None:
 
 def test_agreed__four_reports__is_the_median_of_each_parameter() -> None:
     found = agree(
-        make_report(rho=-100_000, eta=700_000, thetas=(10, 20, 30)),
-        make_report(rho=-120_000, eta=900_000, thetas=(12, 40, 50)),
-        make_report(rho=-140_000, eta=800_000, thetas=(14, 30, 60)),
-        make_report(rho=-200_000, eta=850_000, thetas=(99, 99, 99)),
+        make_report(rho=-100_000, eta=700_000, thetas=(10, 20, 30), width=1_300_000),
+        make_report(rho=-120_000, eta=900_000, thetas=(12, 40, 50), shift=100_000),
+        make_report(rho=-140_000, eta=800_000, thetas=(14, 30, 60), shift=200_000),
+        make_report(rho=-200_000, eta=850_000, thetas=(99, 99, 99), shift=900_000, width=1_900_000),
     )
     assert found is not None
-    assert (found.rho_ppm, found.eta_ppm, found.is_fallback) == (-130_000, 825_000, False)
+    assert not found.is_fallback
+    assert {(part.rho_ppm, part.eta_ppm) for part in found.slices} == {(-130_000, 825_000)}
+    assert {(part.shift_ppm, part.width_ppm) for part in found.slices} == {(150_000, 1_150_000)}
     assert [part.theta_e12 for part in found.slices] == [13, 35, 55]
     assert [part.forward_ratio_e9 for part in found.slices] == [1_000_000_000, 1_010_000_000, 1_020_000_000]
 
@@ -60,15 +65,15 @@ def test_agreed__liar_with_an_admissible_surface__moves_nothing_out_of_the_hones
     honest = [make_report(rho=-150_000 + step, thetas=tuple(t + step for t in THETAS)) for step in (0, 10, 20)]
     found = agree(*honest, make_report(rho=900_000, eta=1, thetas=(10**13, 10**13, 10**13), price=10**6))
     assert found is not None
-    assert -150_000 <= found.rho_ppm <= -149_980
     for part, theta in zip(found.slices, THETAS, strict=True):
         assert theta <= part.theta_e12 <= theta + 20
+        assert -150_000 <= part.rho_ppm <= -149_980
         assert part.forward_ratio_e9 <= 1_020_000_000
 
 
 def test_candidates__forward_out_of_all_proportion__does_not_count() -> None:
     report = make_report()
-    absurd = SurfaceReport(1, -150_000, 800_000, (SliceReport(EXPIRIES[0], 10**17, THETAS[0]),))
+    absurd = SurfaceReport(1, (SliceReport(EXPIRIES[0], 10**17, THETAS[0], -150_000, 800_000),))
     for price in (1, 10**17, 4 * 10**16, 2 * 10**17):
         feeds = (FeedReport(1, min(price, 10**17), 0, 5, 0),)
         found = rules.list_candidates(OracleParams(), 1, [(0, 1, Report(feeds, (absurd,)))])
@@ -93,12 +98,11 @@ def test_agreed__expiry_that_has_come__is_left_out() -> None:
 def test_agreed__median_with_arbitrage__is_the_report_nearest_to_all() -> None:
     # Each is admissible, eta (1 + |rho|) <= 2; their medians, rho -0.44 and eta 1.505, are not.
     skews = ((-900_000, 1_050_000), (-880_000, 1_060_000), (0, 1_950_000), (20_000, 1_940_000))
-    assert not rules.is_admissible(-440_000, 1_500_000, list(THETAS))
     found = agree(*(make_report(rho=rho, eta=eta) for rho, eta in skews))
     assert found is not None
     assert found.is_fallback
     distances = [sum(abs(rho - r) + abs(eta - e) for r, e in skews) for rho, eta in skews]
-    assert (found.rho_ppm, found.eta_ppm) == skews[distances.index(min(distances))]
+    assert {(part.rho_ppm, part.eta_ppm) for part in found.slices} == {skews[distances.index(min(distances))]}
     assert [part.theta_e12 for part in found.slices] == list(THETAS)
 
 
@@ -106,10 +110,10 @@ def test_agreed__medians_over_different_reports_cross__falls_back_to_a_whole_rep
     # The near expiry is high where the far one is missing, so the two medians come from different reports.
     near, far = EXPIRIES[0], EXPIRIES[1]
     candidates = [
-        Candidate(0, 2, 0, 800_000, {near: (10**9, 90)}),
-        Candidate(1, 3, 0, 800_000, {near: (10**9, 10), far: (10**9, 20)}),
-        Candidate(2, 1, 0, 800_000, {near: (10**9, 90), far: (10**9, 95)}),
-        Candidate(3, 1, 0, 800_000, {near: (10**9, 90), far: (10**9, 99)}),
+        Candidate(0, 2, {near: make_slice(near, 90)}),
+        Candidate(1, 3, {near: make_slice(near, 10), far: make_slice(far, 20)}),
+        Candidate(2, 1, {near: make_slice(near, 90), far: make_slice(far, 95)}),
+        Candidate(3, 1, {near: make_slice(near, 90), far: make_slice(far, 99)}),
     ]
     found = rules.compute_agreed(candidates, 7, NOW)
     assert found is not None
@@ -117,21 +121,35 @@ def test_agreed__medians_over_different_reports_cross__falls_back_to_a_whole_rep
     assert [part.theta_e12 for part in found.slices] == [10, 20]
 
 
+def make_slice(expiry_ms: int, theta_e12: int) -> Slice:
+    return Slice(expiry_ms, 10**9, theta_e12, 0, 800_000, 0, 10**6)
+
+
 THETA = st.lists(st.integers(1, 10**13), min_size=3, max_size=3).map(lambda values: tuple(sorted(values)))
 
 
-@given(st.lists(st.tuples(st.integers(-999_999, 999_999), st.integers(1, 2_000_000), THETA), min_size=3, max_size=7))
+SMILES = st.tuples(
+    st.integers(-990_000, 990_000),
+    st.integers(1, 2_000_000),
+    THETA,
+    st.integers(-500_000, 500_000),
+    st.integers(500_000, 9_000_000),
+)
+
+
+@given(st.lists(SMILES, min_size=3, max_size=7))
 def test_agreed__any_reports__is_admissible_and_within_their_range(
-    drawn: list[tuple[int, int, tuple[int, ...]]],
+    drawn: list[tuple[int, int, tuple[int, ...], int, int]],
 ) -> None:
-    reports = [make_report(rho, eta, thetas) for rho, eta, thetas in drawn]
+    reports = [make_report(rho, eta, thetas, shift=shift, width=width) for rho, eta, thetas, shift, width in drawn]
     voted = [(index, 1, report) for index, report in enumerate(reports)]
     candidates = rules.list_candidates(OracleParams(), 1, voted)
     found = rules.compute_agreed(candidates, len(reports), NOW)
     assert (found is None) == (3 * len(candidates) <= 2 * len(reports))
     if found is not None:
-        assert rules.is_admissible(found.rho_ppm, found.eta_ppm, [part.theta_e12 for part in found.slices])
-        assert min(c.rho_ppm for c in candidates) <= found.rho_ppm <= max(c.rho_ppm for c in candidates)
+        assert rules.is_admissible(found.slices)
+        skews = [part.rho_ppm for one in candidates for part in one.slices.values()]
+        assert all(min(skews) <= part.rho_ppm <= max(skews) for part in found.slices)
         again = rules.compute_agreed(list(reversed(candidates)), len(reports), NOW)
         assert again == found
 

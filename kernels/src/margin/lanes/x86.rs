@@ -24,10 +24,10 @@ struct Avx512(());
 #[derive(Clone, Copy)]
 struct Avx2(());
 
-/// The caller has asked whether the path is available.
 pub fn run<K: Kernel>(path: Path, kernel: K) -> K::Output {
+    assert!(path.is_available(), "a path is chosen among those that the processor can run");
     match path {
-        // SAFETY, of both: the processor has the instructions.
+        // SAFETY, of both: the processor has the instructions, as was just asked.
         Path::Avx512 => unsafe { run_avx512(kernel) },
         Path::Avx2 => unsafe { run_avx2(kernel) },
         Path::Portable => kernel.run(Portable),

@@ -5,7 +5,7 @@ from typing import Final
 from holdfast.gateway import params
 from holdfast.gateway.api import Method, Read, read
 from holdfast.gateway.errors import not_found
-from holdfast.gateway.numbers import usd
+from holdfast.gateway.numbers import ratio, usd
 from holdfast.gateway.objects import (
     Shown,
     base_of,
@@ -24,7 +24,10 @@ from holdfast.gateway.rows import TradeRow
 from holdfast.protocol.instruments.params import UNDERLYINGS
 from holdfast.protocol.instruments.rules import format_name
 from holdfast.protocol.instruments.state import INSTRUMENTS, Instrument, Kind
+from holdfast.protocol.ledger.state import ASSET_NAMES
+from holdfast.protocol.margin.params import MARGIN_PARAMS
 from holdfast.protocol.oracle.state import FEEDS
+from holdfast.protocol.ranges.queries import get_outlook
 
 _RETIRED_MAX: Final = 1_000
 
@@ -143,6 +146,35 @@ def get_index_price_names(_here: Read, _given: params.Nothing) -> list[str]:
     return [index_name(underlying) for underlying in UNDERLYINGS]
 
 
+def get_margin_ranges(here: Read, _given: params.Nothing) -> list[Shown]:
+    """Return each underlying's scenario range: in force, announced, and the bounds between which it moves."""
+    weight_ppm = here.draft[MARGIN_PARAMS][0].cross_weight_ppm
+    return [_show_range(here, underlying, weight_ppm) for underlying in UNDERLYINGS]
+
+
+def _show_range(here: Read, underlying: int, weight_ppm: int) -> Shown:
+    outlook = get_outlook(here.draft, underlying)
+    band, limits = outlook.band, outlook.limits
+    return {
+        "currency": ASSET_NAMES[underlying],
+        "is_adaptive": outlook.is_adaptive,
+        "range": ratio(outlook.in_force_ppm),
+        "range_ppm": outlook.in_force_ppm,
+        "announced": [
+            {"from_ms": from_ms, "range": ratio(range_ppm), "range_ppm": range_ppm}
+            for from_ms, range_ppm in outlook.announced
+        ],
+        "needed_ppm": None if band is None else band.low_ppm,
+        "buffered_ppm": None if band is None else band.high_ppm,
+        "floor_ppm": limits.floor_ppm,
+        "ceiling_ppm": limits.ceiling_ppm,
+        "volatility_ppm": outlook.volatility_ppm,
+        "sampled_ms": outlook.sampled_ms,
+        "charge_scale_ppm": outlook.charge_scale_ppm,
+        "cross_weight_ppm": weight_ppm,
+    }
+
+
 def get_expirations(here: Read, given: params.Expirations) -> Shown:
     """Return the expirations of futures and options."""
     by_kind: dict[str, dict[int, str]] = {"future": {}, "option": {}}
@@ -164,5 +196,6 @@ METHODS: Final[tuple[Method, ...]] = (
     read("public/get_last_trades_by_currency", params.CurrencyTrades, get_last_trades_by_currency),
     read("public/get_index_price", params.Index, get_index_price),
     read("public/get_index_price_names", params.Nothing, get_index_price_names),
+    read("public/get_margin_ranges", params.Nothing, get_margin_ranges),
     read("public/get_expirations", params.Expirations, get_expirations, cached=True),
 )

@@ -1,10 +1,10 @@
 """Marks, Greeks and scenario rows of single instruments from the formulas, to hold the pricing kernel against.
 
-Black-76 on SSVI with the power law phi = eta / sqrt(theta (1 + theta)), one option at a time, with the library's `log`,
-`erf` and `erfc`. Doubles carry about sixteen digits, so a result here is within a small part of a unit of the exact
-value; the kernel's integer must be within one unit of it. It is then the kernel's integer that counts.
+Black-76 on SVI smiles with the power law phi = eta / sqrt(theta (1 + theta)), one option at a time, with the library's
+`log`, `erf` and `erfc`. Doubles carry about sixteen digits, so a result here is within a small part of a unit of the
+exact value; the kernel's integer must be within one unit of it. It is then the kernel's integer that counts.
 
-Sources: Black 1976; Gatheral and Jacquier, arXiv 1204.0646, section 4.
+Sources: Black 1976; Gatheral and Jacquier, arXiv 1204.0646, sections 3 and 4.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ _YEAR_MS: Final = 365 * _DAY_MS
 _HALF_HOUR_MS: Final = 30 * 60_000
 _VARIANCE_FLOOR: Final = 1e-24
 _VOL_FACTOR_MIN: Final = 0.1
+_SHAPE_MIN: Final = 0.02  # no strike has less than a hundredth of the variance at the money
 
 
 class PricingError(Exception):
@@ -41,6 +42,8 @@ class Inputs(NamedTuple):
     variable_ppm: int
     remaining_ms: int
     grid: int  # its place among the grids
+    shift_ppm: int
+    width_ppm: int
     strike_e8: int
     is_call: bool
     lot_e8: int
@@ -67,6 +70,8 @@ class _Shocked:
         # The skew stays where eta (1 + |rho|) <= 2.
         rho_max = max(0, min(2 * 10**12 // one.eta_ppm - 10**6, 999_999))
         self.rho = max(-rho_max, min(rho_max, one.rho_ppm + rho_shift)) / 1e6
+        self.vertex = self.rho + one.shift_ppm / 1e6
+        self.width = (1 - self.rho**2) * one.width_ppm / 1e6
         theta_safe = max(self.theta, 1e-14)
         self.phi = one.eta_ppm / 1e6 / sqrt(theta_safe * (1 + theta_safe))
         # Only the open part of the settlement average moves, and it moves less as it closes.
@@ -79,8 +84,9 @@ class _Shocked:
     def variance(self, strike: int) -> float:
         """Return the total variance of the settlement average, seen from a strike."""
         wing = self.phi * self.moneyness(strike)
-        ssvi = self.theta / 2 * (1 + self.rho * wing + sqrt((wing + self.rho) ** 2 + 1 - self.rho**2))
-        return ssvi * self.damping
+        level = 2 - sqrt(self.vertex**2 + self.width)
+        shape = level + self.rho * wing + sqrt((wing + self.vertex) ** 2 + self.width)
+        return self.theta / 2 * max(shape, _SHAPE_MIN) * self.damping
 
     def price(self, strike: int, *, is_call: bool) -> float:
         """Return the undiscounted Black-76 price, USD x 1e8 a coin."""
@@ -101,8 +107,8 @@ def price_all(inputs: Sequence[Inputs], grids: Sequence[ScenarioGrid]) -> list[P
         return []
     # One slice an instrument: theirs are equal where the kernel would be given one for all.
     columns = list(np.array([one[1:] for one in inputs], dtype=np.int64).T.copy())
-    slices = kernel.Slices(*columns[:8])
-    options = kernel.Options(np.arange(len(inputs), dtype=np.int64), *columns[8:])
+    slices = kernel.Slices(*columns[:10])
+    options = kernel.Options(np.arange(len(inputs), dtype=np.int64), *columns[10:])
     shocks = kernel.Grid(
         *(
             np.array([getattr(grid, name) for grid in grids], dtype=np.int64)

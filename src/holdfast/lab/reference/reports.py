@@ -1,8 +1,9 @@
 """The oracle commit that opens a block, and reports out of vote extensions, decoded by hand.
 
 A report is a version byte and integers in base 128, lowest group first, in their shortest form. Lists are counted; feed
-numbers, underlyings and expiries are gaps to the one before, less one; rho and the steps of forwards and variances are
-zigzag. Whatever encoding would not have written is no report.
+numbers, underlyings and expiries are gaps to the one before, less one; all else of an expiry is a zigzag step from the
+one before, the first from the forward, variance and smile of nothing, which is SSVI's. Whatever encoding would not have
+written is no report.
 """
 
 from collections.abc import Sequence
@@ -33,14 +34,16 @@ class SliceView(NamedTuple):
     expiry_ms: int
     forward_e8: int
     theta_e12: int
+    rho_ppm: int
+    eta_ppm: int
+    shift_ppm: int
+    width_ppm: int
 
 
 class SurfaceView(NamedTuple):
     """One validator's view of one underlying's volatility."""
 
     underlying: int
-    rho_ppm: int
-    eta_ppm: int
     slices: tuple[SliceView, ...]
 
 
@@ -76,7 +79,7 @@ def read_reports(txs: Sequence[bytes], powers: Sequence[int]) -> list[ReportView
 def decode_report(data: bytes) -> tuple[tuple[FeedView, ...], tuple[SurfaceView, ...]] | None:
     """Return the feeds and surfaces of a report, or None for bytes that are no report."""
     try:
-        if len(data) > 8 * 1024 or data[0] != 1:
+        if len(data) > 8 * 1024 or data[0] != 2:  # noqa: PLR2004 -- the version of reports
             return None
         numbers = _Numbers(data[1:])
         feeds = _read_feeds(numbers)
@@ -129,17 +132,12 @@ def _read_surfaces(numbers: _Numbers) -> tuple[SurfaceView, ...]:
     last = -1
     for _ in range(numbers.take_count(16)):
         last += numbers.take() + 1
-        rho_ppm, eta_ppm = numbers.take_signed(), numbers.take()
-        slices = [SliceView(0, 0, 0)]
+        slices = [SliceView(0, 0, 0, 0, 0, 0, 10**6)]
         for _ in range(numbers.take_count(64)):
             before = slices[-1]
             expiry_ms = before.expiry_ms + (numbers.take() + 1) * _MINUTE_MS
-            slices.append(
-                SliceView(
-                    expiry_ms, before.forward_e8 + numbers.take_signed(), before.theta_e12 + numbers.take_signed()
-                )
-            )
-        surfaces.append(SurfaceView(last, rho_ppm, eta_ppm, tuple(slices[1:])))
+            slices.append(SliceView(expiry_ms, *[value + numbers.take_signed() for value in before[1:]]))
+        surfaces.append(SurfaceView(last, tuple(slices[1:])))
     return tuple(surfaces)
 
 
@@ -153,12 +151,15 @@ def _is_sound(feeds: Sequence[FeedView], surfaces: Sequence[SurfaceView]) -> boo
         and feed.age_ms < 2**32
         for feed in feeds
     )
-    good_surfaces = all(
-        surface.underlying <= 65_535 and abs(surface.rho_ppm) <= 10**6 and surface.eta_ppm <= 10**8  # noqa: PLR2004
-        for surface in surfaces
-    )
+    good_surfaces = all(surface.underlying <= 65_535 for surface in surfaces)  # noqa: PLR2004
     good_slices = all(
-        part.expiry_ms <= 2**45 and 0 < part.forward_e8 <= _PRICE_MAX and 0 <= part.theta_e12 <= 10**15
+        part.expiry_ms <= 2**45
+        and 0 < part.forward_e8 <= _PRICE_MAX
+        and 0 <= part.theta_e12 <= 10**15
+        and abs(part.rho_ppm) <= 10**6
+        and 0 <= part.eta_ppm <= 10**8
+        and abs(part.shift_ppm) <= 10**8
+        and 0 <= part.width_ppm <= 10**9
         for surface in surfaces
         for part in surface.slices
     )

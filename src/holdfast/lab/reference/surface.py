@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from holdfast.lab.reference.oracle import is_quorum, list_counted, median
 from holdfast.lab.reference.reports import ReportView
+from holdfast.lab.reference.smiles import Shape, is_free
 from holdfast.lab.reference.world import UNDERLYINGS, World
 from holdfast.protocol.surface.state import Slice, Surface
 
@@ -17,38 +18,26 @@ _EXPIRIES_MAX: Final = 64
 
 
 class Candidate(NamedTuple):
-    """One validator's surface: rho, eta, and by expiry the forward over its own price and the variance."""
+    """One validator's surface: by expiry the forward over its own price, and the smile."""
 
     validator: int
     power: int
-    rho: int
-    eta: int
     ratios: dict[int, int]
-    thetas: dict[int, int]
+    shapes: dict[int, Shape]
 
 
 def apply_reports(world: World, reports: Sequence[ReportView], total: int) -> None:
     """Take the reports of a quorum into every underlying's surface; without one the surface stays."""
     for underlying in UNDERLYINGS:
         candidates = _list_candidates(world, underlying, reports)
-        agreed = _agree(world, candidates, total)
-        if agreed is not None:
-            rho, eta, slices = agreed
-            world.surfaces[underlying] = Surface(1, rho, eta, slices, world.now_ms, world.height)
+        slices = _agree(world, candidates, total)
+        if slices is not None:
+            world.surfaces[underlying] = Surface(2, slices, world.now_ms, world.height)
 
 
-def is_admissible(rho_ppm: int, eta_ppm: int, thetas: Sequence[int]) -> bool:
-    """Return whether parameters give a surface without static arbitrage: Gatheral and Jacquier, section 4."""
-    rho, eta = Fraction(rho_ppm, 10**6), Fraction(eta_ppm, 10**6)
-    return (
-        1 <= len(thetas) <= _EXPIRIES_MAX
-        and abs(rho) < 1
-        and 0 < eta <= 2  # noqa: PLR2004 -- the bound of the theorem
-        and eta * (1 + abs(rho)) <= 2  # noqa: PLR2004
-        and thetas[0] >= 1
-        and thetas[-1] <= _THETA_MAX
-        and all(near <= far for near, far in pairwise(thetas))
-    )
+def is_admissible(shapes: Sequence[Shape]) -> bool:
+    """Return whether smiles give a surface without static arbitrage."""
+    return len(shapes) <= _EXPIRIES_MAX and is_free(shapes)
 
 
 def _list_candidates(world: World, underlying: int, reports: Sequence[ReportView]) -> list[Candidate]:
@@ -61,63 +50,71 @@ def _list_candidates(world: World, underlying: int, reports: Sequence[ReportView
                 continue
             price = prices[report.validator]
             ratios = {part.expiry_ms: floor(Fraction(part.forward_e8 * _E9, price)) for part in surface.slices}
-            thetas = {part.expiry_ms: part.theta_e12 for part in surface.slices}
+            shapes = {
+                part.expiry_ms: Shape(part.theta_e12, part.rho_ppm, part.eta_ppm, part.shift_ppm, part.width_ppm)
+                for part in surface.slices
+            }
             near_price = all(2 * ratio >= _E9 and ratio <= 2 * _E9 for ratio in ratios.values())
-            if near_price and is_admissible(surface.rho_ppm, surface.eta_ppm, list(thetas.values())):
-                candidates.append(
-                    Candidate(report.validator, report.power, surface.rho_ppm, surface.eta_ppm, ratios, thetas)
-                )
+            if near_price and is_admissible(list(shapes.values())):
+                candidates.append(Candidate(report.validator, report.power, ratios, shapes))
     return candidates
 
 
-def _agree(world: World, candidates: list[Candidate], total: int) -> tuple[int, int, tuple[Slice, ...]] | None:
-    """Return (rho, eta, slices): the medians, or where these allow arbitrage, the report nearest to all."""
+def _agree(world: World, candidates: list[Candidate], total: int) -> tuple[Slice, ...] | None:
+    """Return the slices: the medians, or where these allow arbitrage, the smiles of the report nearest to all."""
     if not is_quorum(sum(one.power for one in candidates), total):
         return None
-    known = sorted({expiry for one in candidates for expiry in one.thetas if expiry > world.now_ms})
+    known = sorted({expiry for one in candidates for expiry in one.shapes if expiry > world.now_ms})
     expiries = [
-        expiry for expiry in known if is_quorum(sum(one.power for one in candidates if expiry in one.thetas), total)
+        expiry for expiry in known if is_quorum(sum(one.power for one in candidates if expiry in one.shapes), total)
     ][:_EXPIRIES_MAX]
     if not expiries:
         return None
-
-    def middle(expiry: int, part: str) -> int:
-        having = [one for one in candidates if expiry in one.thetas]
-        values = [((one.ratios if part == "ratio" else one.thetas)[expiry], one.power) for one in having]
-        return floor(median(values))
-
-    rho = floor(median([(one.rho, one.power) for one in candidates]))
-    eta = floor(median([(one.eta, one.power) for one in candidates]))
-    thetas = [middle(expiry, "theta") for expiry in expiries]
-    ratios = [middle(expiry, "ratio") for expiry in expiries]
-    if not is_admissible(rho, eta, thetas):
-        whole = [one for one in candidates if set(expiries) <= set(one.thetas)]
+    having = {expiry: [one for one in candidates if expiry in one.shapes] for expiry in expiries}
+    ratios = [floor(median([(one.ratios[expiry], one.power) for one in having[expiry]])) for expiry in expiries]
+    shapes = [
+        Shape(
+            *(
+                floor(median([(one.shapes[expiry][place], one.power) for one in having[expiry]]))
+                for place in range(len(Shape._fields))
+            )
+        )
+        for expiry in expiries
+    ]
+    if not is_admissible(shapes):
+        whole = [
+            one
+            for one in candidates
+            if set(expiries) <= set(one.shapes) and is_admissible([one.shapes[expiry] for expiry in expiries])
+        ]
         if not whole:
             return None
         nearest = min(whole, key=lambda one: (_distance(one, whole, expiries), one.validator))
-        rho, eta, thetas = nearest.rho, nearest.eta, [nearest.thetas[expiry] for expiry in expiries]
-    return rho, eta, tuple(Slice(*parts) for parts in zip(expiries, ratios, thetas, strict=True))
+        shapes = [nearest.shapes[expiry] for expiry in expiries]
+    return tuple(Slice(expiry, ratio, *shape) for expiry, ratio, shape in zip(expiries, ratios, shapes, strict=True))
 
 
 def _distance(one: Candidate, others: Sequence[Candidate], expiries: Sequence[int]) -> int:
-    """Return how far a surface is from others, weighed by power: in millionths, variances relative to the larger."""
+    """Return how far a surface is from others, weighed by power: in millionths, variances and widths relative."""
     return sum(
-        other.power
-        * (
-            abs(one.rho - other.rho)
-            + abs(one.eta - other.eta)
-            + sum(
-                floor(
-                    Fraction(
-                        abs(one.thetas[expiry] - other.thetas[expiry]) * 10**6,
-                        max(one.thetas[expiry], other.thetas[expiry]),
-                    )
-                )
-                for expiry in expiries
-            )
-        )
-        for other in others
+        other.power * sum(_apart(one.shapes[expiry], other.shapes[expiry]) for expiry in expiries) for other in others
     )
+
+
+def _apart(one: Shape, other: Shape) -> int:
+    absolute = abs(one.rho - other.rho) + abs(one.eta - other.eta) + abs(one.shift - other.shift)
+    return absolute + _relative(one.theta, other.theta) + _relative(one.width, other.width)
+
+
+def _relative(one: int, other: int) -> int:
+    return floor(Fraction(abs(one - other) * 10**6, max(one, other)))
+
+
+def shape_at(surface: Surface, expiry_ms: int, now_ms: int) -> Slice:
+    """Return the slice that gives an expiry its shape: the next one that is not before it, beyond the last the last."""
+    to_come = [part for part in surface.slices if part.expiry_ms > now_ms]
+    later = [part for part in to_come if part.expiry_ms >= expiry_ms]
+    return later[0] if later else to_come[-1]
 
 
 def ahead(surface: Surface, now_ms: int) -> list[tuple[int, int, int]]:

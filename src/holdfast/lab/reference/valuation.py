@@ -44,6 +44,8 @@ class _Slice(NamedTuple):
     fixed: int
     open_ppm: int
     remaining: int
+    shift: int
+    width: int
 
 
 def reprice(world: World) -> None:
@@ -61,7 +63,8 @@ def reprice(world: World) -> None:
             continue
         is_call = one.kind != Kind.PUT
         place = UNDERLYINGS.index(one.underlying)
-        inputs.append(Inputs(instrument_id, *part, place, one.strike_e8, is_call, one.lot_e8))
+        smile = (part.shift, part.width)
+        inputs.append(Inputs(instrument_id, *part[:-2], place, *smile, one.strike_e8, is_call, one.lot_e8))
     for given, priced in zip(inputs, price_all(inputs, grids), strict=True):
         instrument = world.instruments[given.instrument_id]
         largest = max([worth_atoms(priced.mark.mark_e8, instrument.lot_e8), *map(abs, priced.row)])
@@ -84,7 +87,7 @@ def _slice(world: World, key: tuple[int, int]) -> _Slice | None:
     if fixed > _FORWARD_MAX_E8:
         return None
     if open_ppm == 0:
-        return _Slice(1, 0, 0, 1, fixed, 0, 0)
+        return _Slice(1, 0, 0, 1, fixed, 0, 0, 0, PPM)
     shape, feed, now = world.surfaces.get(underlying), world.feeds.get(underlying), world.now_ms
     nodes = [] if shape is None else surface.ahead(shape, now)
     if shape is None or feed is None or not nodes:
@@ -96,7 +99,18 @@ def _slice(world: World, key: tuple[int, int]) -> _Slice | None:
     ratio = surface.ratio_at([(expiry, ratio) for expiry, ratio, _ in nodes], end, now)
     theta = surface.theta_at([(expiry, theta) for expiry, _, theta in nodes], end, now)
     forward = max(1, down(feed.price_e8 * ratio, _E9))
-    return _Slice(forward, theta, shape.rho_ppm, shape.eta_ppm, fixed, open_ppm, end - now)
+    smile = surface.shape_at(shape, end, now)
+    return _Slice(
+        forward,
+        theta,
+        smile.rho_ppm,
+        smile.eta_ppm,
+        fixed,
+        open_ppm,
+        end - now,
+        smile.shift_ppm,
+        smile.width_ppm,
+    )
 
 
 def value(world: World) -> Valuation | None:

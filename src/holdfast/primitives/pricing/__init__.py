@@ -1,4 +1,4 @@
-"""Consensus pricing: Black-76 on an SSVI surface, from int64 columns to rounded int64 columns; a library in doubles.
+"""Consensus pricing: Black-76 on SVI smiles, from int64 columns to rounded int64 columns; a library in doubles.
 
 The one fenced folder of floats below `node`. Every result is a fixed sequence of IEEE-754 double operations + - * /
 sqrt, comparisons, minimum, maximum, copysign, rint and integer bit moves, so every machine computes the same bits. A

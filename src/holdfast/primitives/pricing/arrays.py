@@ -1,9 +1,9 @@
-"""Marks and risk rows in NumPy: Black-76 on an SSVI surface, from int64 arrays to rounded int64 arrays.
+"""Marks and risk rows in NumPy: Black-76 on SVI smiles, from int64 arrays to rounded int64 arrays.
 
 Money here is USD x 1e8 a coin inside doubles below 2^53, hence exact on entry; results are rounded half to even.
 No subnormal, infinity or NaN arises: exponents are clamped at -600, arguments of the normal tail at 38.
 
-Sources: Black 1976; Gatheral and Jacquier, arXiv 1204.0646, section 4 (power-law SSVI).
+Sources: Black 1976; Gatheral and Jacquier, arXiv 1204.0646, section 3 (natural SVI), section 4 (power-law SSVI).
 """
 
 from typing import Final, NamedTuple
@@ -30,6 +30,9 @@ _TWO_THIRDS_AVERAGING_MS: Final = 20 * 60_000
 
 _BUTTERFLY_E12: Final = 2 * 10**12
 
+# No strike has less than a hundredth of the variance at the money, whatever a skew shock makes of the smile.
+_SHAPE_FLOOR: Final = 0.02
+
 _BLOCK_ELEMENTS: Final = 4096
 
 
@@ -42,7 +45,9 @@ class _Surface(NamedTuple):
     half_variance: FloatArray
     phi: FloatArray
     rho: FloatArray
-    rho_rest: FloatArray
+    level: FloatArray
+    vertex: FloatArray
+    width: FloatArray
 
 
 def vol_scale_ppm(remaining_ms: IntArray) -> IntArray:
@@ -131,6 +136,8 @@ def _shock(slices: Slices, grid: Grid) -> _Surface:
     rho = np.minimum(np.maximum(slices.rho_ppm[:, None] + grid.rho_shift_ppm, -rho_max), rho_max)
     theta_safe = np.maximum(theta, 1e-14)
     phi = (slices.eta_ppm.astype(np.float64)[:, None] / 1e6) / np.sqrt(theta_safe * (1.0 + theta_safe))
+    vertex = (rho + slices.shift_ppm[:, None]).astype(np.float64) / 1e6
+    width = (10**12 - rho * rho).astype(np.float64) / 1e12 * (slices.width_ppm.astype(np.float64) / 1e6)[:, None]
     return _Surface(
         base=base[:, 0],
         forward=effective,
@@ -138,7 +145,9 @@ def _shock(slices: Slices, grid: Grid) -> _Surface:
         half_variance=0.5 * theta * part * part * _averaging(slices.remaining_ms)[:, None],
         phi=phi,
         rho=rho.astype(np.float64) / 1e6,
-        rho_rest=(10**12 - rho * rho).astype(np.float64) / 1e12,
+        level=2.0 - np.sqrt(vertex * vertex + width),
+        vertex=vertex,
+        width=width,
     )
 
 
@@ -159,16 +168,20 @@ def _log_moneyness(surface: _Surface, options: Options) -> FloatArray:
 
 
 def _total_variance(surface: _Surface, index: IntArray, moneyness: FloatArray) -> FloatArray:
-    """Return the SSVI total variance, eq. 4.1 of Gatheral and Jacquier, of each option in each scenario."""
+    """Return the total variance of each option in each scenario.
+
+    It is theta/2 (level + rho z + sqrt((z + vertex)^2 + width)) at z = phi k, where the level makes it theta at the
+    money. With vertex = rho and width = 1 - rho^2 the level is 1 and this is SSVI, Gatheral and Jacquier, eq. 4.1.
+    """
     wing = surface.phi[index]
     wing *= moneyness
-    rho = surface.rho[index]
-    tilt = wing * rho
-    tilt += 1.0
-    wing += rho
+    tilt = wing * surface.rho[index]
+    tilt += surface.level[index]
+    wing += surface.vertex[index]
     wing *= wing
-    wing += surface.rho_rest[index]
+    wing += surface.width[index]
     np.sqrt(wing, out=wing)
     wing += tilt
+    np.maximum(wing, _SHAPE_FLOOR, out=wing)
     wing *= surface.half_variance[index]
     return wing

@@ -19,7 +19,7 @@ from holdfast.primitives.pricing.inputs import (
 
 __all__ = ["GOLDEN", "Kernel", "golden_hash", "golden_inputs", "golden_options"]
 
-GOLDEN: Final = "313910d2dcf9babd90ebb1dc904cf9d8bfc2f531af72b92d4ac648c8ab87fd9a"
+GOLDEN: Final = "d47d3a29286c0e3f52ee5e900ed531a2afe900874833dead3624b61ff87bf2d1"
 
 _MINUTE_MS: Final = 60_000
 _AVERAGING_MS: Final = 30 * _MINUTE_MS
@@ -106,6 +106,8 @@ def golden_inputs() -> tuple[Slices, Options, Grid]:
         variable_ppm=np.concatenate([quiet + 1_000_000, draw(late, 1, 900_000)]),
         remaining_ms=remaining,
         grid_index=draw(count, 0, 1),
+        shift_ppm=draw(count, -2_000_000, 2_000_000),
+        width_ppm=draw(count, 200_000, 40_000_000),
     )
     options = Options(
         slice_index=draw(256, 0, count - 1),

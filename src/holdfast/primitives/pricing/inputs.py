@@ -16,6 +16,8 @@ EXACT_MAX: Final = 2**53 - 1  # every integer up to here is a double
 
 _THETA_MAX_E12: Final = 100 * 10**12
 _ETA_MAX_PPM: Final = 2_000_000
+_SHIFT_MAX_PPM: Final = 8_000_000
+_WIDTH_MAX_PPM: Final = 64_000_000
 _SPOT_SHOCK_MAX_PPM: Final = 10_000_000
 _VOL_SHOCK_MAX_PPM: Final = 10_000_000
 _LOT_MAX_E8: Final = 10**12
@@ -39,6 +41,8 @@ class Slices(NamedTuple):
     variable_ppm: IntArray  # share of the settlement average that is still open; 1_000_000 outside its window
     remaining_ms: IntArray  # to expiry
     grid_index: IntArray  # row of the scenario grid that shocks this slice
+    shift_ppm: IntArray  # how far the smile's vertex lies beside that of SSVI; 0 for SSVI
+    width_ppm: IntArray  # roundness of the smile over that of SSVI, squared; 1_000_000 for SSVI
 
 
 class Options(NamedTuple):
@@ -94,6 +98,8 @@ def check_inputs(slices: Slices, options: Options) -> None:
         ensure(_within(slices.theta_e12, 0, _THETA_MAX_E12), "total variances are bounded")
         ensure(_within(slices.rho_ppm, -999_999, 999_999), "correlations lie inside minus one and one")
         ensure(_within(slices.eta_ppm, 1, _ETA_MAX_PPM), "etas are positive and bounded")
+        ensure(_within(slices.shift_ppm, -_SHIFT_MAX_PPM, _SHIFT_MAX_PPM), "shifts are bounded")
+        ensure(_within(slices.width_ppm, 1, _WIDTH_MAX_PPM), "widths are positive and bounded")
         ensure(_within(slices.remaining_ms, -EXACT_MAX, _REMAINING_MAX_MS), "times to expiry are bounded")
     if count:
         ensure(_within(options.slice_index, 0, length - 1), "each instrument has its slice")

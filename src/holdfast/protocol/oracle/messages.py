@@ -14,10 +14,10 @@ from holdfast.primitives import codec
 from holdfast.primitives.check import ensure
 from holdfast.primitives.codec import Record
 from holdfast.primitives.reject import Malformed
-from holdfast.primitives.units import MINUTE_MS, div_exact
+from holdfast.primitives.units import MINUTE_MS, PPM, div_exact
 from holdfast.protocol.limits import EXTENSION_BYTES_MAX, ID_MAX, PRICE_E8_MAX, U64, VALIDATORS_MAX
 
-REPORT_VERSION: Final = 1
+REPORT_VERSION: Final = 2
 FEEDS_MAX: Final = 64
 FEED_ID_MAX: Final = 65_535
 SURFACES_MAX: Final = 16
@@ -27,6 +27,8 @@ AGE_MS_MAX: Final = 2**32 - 1
 EXPIRY_MS_MAX: Final = 2**45
 RHO_PPM_MAX: Final = 10**6
 ETA_PPM_MAX: Final = 10**8
+SHIFT_PPM_MAX: Final = 10**8
+WIDTH_PPM_MAX: Final = 10**9
 THETA_E12_MAX: Final = 10**15
 
 _GROUP_BITS: Final = 7
@@ -45,19 +47,28 @@ class FeedReport(NamedTuple):
 
 
 class SliceReport(NamedTuple):
-    """One expiry of a surface: a whole minute, its forward, and its total variance at the money from now on."""
+    """One expiry of a surface: a whole minute, its forward, its total variance at the money from now on, its smile.
+
+    The smile is that of `primitives/smiles.py`; shift 0 and width 1_000_000 make it SSVI.
+    """
 
     expiry_ms: int
     forward_e8: int
     theta_e12: int
+    rho_ppm: int
+    eta_ppm: int
+    shift_ppm: int = 0
+    width_ppm: int = PPM
+
+
+# What the first slice's steps are taken from: SSVI costs nothing but a byte a number.
+_NO_SLICE: Final = SliceReport(0, 0, 0, 0, 0)
 
 
 class SurfaceReport(NamedTuple):
     """One validator's view of one underlying's volatility."""
 
     underlying: int
-    rho_ppm: int
-    eta_ppm: int
     slices: tuple[SliceReport, ...]
 
 
@@ -136,14 +147,14 @@ def encode_report(report: Report) -> bytes:
     _put(out, len(report.surfaces))
     before = -1
     for surface in report.surfaces:
-        for value in (surface.underlying - before - 1, _zigzag(surface.rho_ppm), surface.eta_ppm, len(surface.slices)):
+        for value in (surface.underlying - before - 1, len(surface.slices)):
             _put(out, value)
         before = surface.underlying
-        last = SliceReport(0, 0, 0)
+        last = _NO_SLICE
         for part in surface.slices:
             _put(out, div_exact(part.expiry_ms - last.expiry_ms, MINUTE_MS) - 1)
-            _put(out, _zigzag(part.forward_e8 - last.forward_e8))
-            _put(out, _zigzag(part.theta_e12 - last.theta_e12))
+            for now, then in zip(part[1:], last[1:], strict=True):
+                _put(out, _zigzag(now - then))
             last = part
     if len(out) > EXTENSION_BYTES_MAX:
         _refuse("a report fits a vote extension")
@@ -166,7 +177,7 @@ def decode_report(data: bytes) -> Report:
     before = -1
     for _ in range(reader.count(SURFACES_MAX)):
         before += reader.number() + 1
-        surfaces.append(SurfaceReport(before, reader.signed(), reader.number(), _read_slices(reader)))
+        surfaces.append(SurfaceReport(before, _read_slices(reader)))
     if reader.place != len(data):
         _refuse("bytes follow the report")
     report = Report(tuple(feeds), tuple(surfaces))
@@ -186,13 +197,16 @@ def check_report(report: Report) -> None:
         _check(0 <= feed.sources <= SOURCES_MAX and 0 <= feed.age_ms <= AGE_MS_MAX, "sources or an age out of bounds")
     for surface in report.surfaces:
         _check(0 <= surface.underlying <= FEED_ID_MAX, "no such underlying")
-        _check(abs(surface.rho_ppm) <= RHO_PPM_MAX and 0 <= surface.eta_ppm <= ETA_PPM_MAX, "a skew out of bounds")
         _check(len(surface.slices) <= SLICES_MAX, "too many expiries")
         _check(_is_ascending([part.expiry_ms for part in surface.slices]), "expiries are not strictly ascending")
         for part in surface.slices:
             _check(0 < part.expiry_ms <= EXPIRY_MS_MAX and part.expiry_ms % MINUTE_MS == 0, "an expiry out of bounds")
             _check(0 < part.forward_e8 <= PRICE_E8_MAX, "a forward out of bounds")
             _check(0 <= part.theta_e12 <= THETA_E12_MAX, "a variance out of bounds")
+            _check(abs(part.rho_ppm) <= RHO_PPM_MAX and 0 <= part.eta_ppm <= ETA_PPM_MAX, "a skew out of bounds")
+            _check(
+                abs(part.shift_ppm) <= SHIFT_PPM_MAX and 0 <= part.width_ppm <= WIDTH_PPM_MAX, "a smile out of bounds"
+            )
 
 
 class _Reader:
@@ -232,10 +246,10 @@ class _Reader:
 
 def _read_slices(reader: _Reader) -> tuple[SliceReport, ...]:
     slices: list[SliceReport] = []
-    last = SliceReport(0, 0, 0)
+    last = _NO_SLICE
     for _ in range(reader.count(SLICES_MAX)):
         expiry_ms = last.expiry_ms + (reader.number() + 1) * MINUTE_MS
-        last = SliceReport(expiry_ms, last.forward_e8 + reader.signed(), last.theta_e12 + reader.signed())
+        last = SliceReport(expiry_ms, *(value + reader.signed() for value in last[1:]))
         slices.append(last)
     return tuple(slices)
 

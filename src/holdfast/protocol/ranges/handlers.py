@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from holdfast.primitives.check import ensure
 from holdfast.primitives.codec import Record
 from holdfast.primitives.units import USDC_ATOMS, div_ceil, div_floor, value_per_lot_atoms
 from holdfast.protocol.block import BlockContext
+from holdfast.protocol.instruments.handlers import get_listing
 from holdfast.protocol.instruments.params import CONTRACT_SPECS, UNDERLYINGS
-from holdfast.protocol.instruments.state import INSTRUMENTS
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.params import MARGIN_PARAMS
 from holdfast.protocol.oracle.rules import Action, is_action_allowed
 from holdfast.protocol.oracle.state import FEEDS
-from holdfast.protocol.portfolio.state import POSITIONS
+from holdfast.protocol.portfolio import handlers as portfolio
+from holdfast.protocol.portfolio.state import INSTRUMENT_BITS, POSITION_PAGES
 from holdfast.protocol.ranges import params as bounds
 from holdfast.protocol.ranges import rules
 from holdfast.protocol.ranges.messages import (
@@ -75,11 +78,7 @@ def follow(draft: Draft, block: BlockContext) -> tuple[Record, ...]:
 
 def compute_interests_usd(draft: Draft) -> dict[int, int]:
     """Return what all open contracts on each underlying are worth at its price. Rounds: up."""
-    instruments = draft[INSTRUMENTS]
-    lots = dict.fromkeys(UNDERLYINGS, 0)
-    for (_, instrument_id), position in draft[POSITIONS].items():
-        if position.lots > 0:
-            lots[instruments[instrument_id].underlying] += position.lots
+    lots = _sum_long_lots(draft)
     interests: dict[int, int] = {}
     for underlying in UNDERLYINGS:
         feed = draft[FEEDS].get(underlying)
@@ -87,6 +86,19 @@ def compute_interests_usd(draft: Draft) -> dict[int, int]:
         value_atoms = value_per_lot_atoms(price_e8, draft[CONTRACT_SPECS][underlying].lot_e8)
         interests[underlying] = div_ceil(lots[underlying] * value_atoms, USDC_ATOMS)
     return interests
+
+
+def _sum_long_lots(draft: Draft) -> dict[int, int]:
+    """Return the long lots on each underlying, which are as many as the short ones."""
+    portfolio.refresh(draft)
+    listing = get_listing(draft)
+    totals = dict.fromkeys(UNDERLYINGS, 0)
+    for _, page in draft[POSITION_PAGES].items():  # noqa: PERF102 -- a table, not a dict
+        at = np.searchsorted(listing.ids, page.keys & ((1 << INSTRUMENT_BITS) - 1))
+        lots, underlyings = np.maximum(0, page.values[0]), listing.underlyings[at]
+        for underlying in UNDERLYINGS:
+            totals[underlying] += int(lots[underlyings == underlying].sum())
+    return totals
 
 
 def _start_correlation(draft: Draft, params: RangeParams, returns_e9: Sequence[Sequence[int]]) -> None:

@@ -89,6 +89,11 @@ def compute_credible_tail_ppm(params: RangeParams, residuals_ppm: Sequence[int])
     return div_ceil(tail_ppm * known + missing, params.history_epochs)
 
 
+def compute_volatility_ppm(variance_e18: int, horizon_epochs: int) -> int:
+    """Return one deviation over the horizon, for people. Rounds: down."""
+    return div_floor(sqrt_floor(variance_e18 * horizon_epochs), _E3)
+
+
 def compute_model_ppm(variance_e18: int, tail_ppm: int, horizon_epochs: int) -> int:
     """Return the move over the horizon: today's volatility times the tail times the root of time. Rounds: up."""
     return div_ceil((sqrt_floor(variance_e18 * horizon_epochs - 1) + 1) * tail_ppm, PPM * _E3)

@@ -27,7 +27,7 @@ from holdfast.protocol.surface.state import (
     RISK_ROWS,
     ROW_BYTES,
     SURFACES,
-    VERSION_SSVI,
+    VERSION_SVI,
     Int64Array,
     Lines,
     Mark,
@@ -54,18 +54,9 @@ def apply_reports(
             continue
         draft[SURFACES].put(
             underlying,
-            Surface(VERSION_SSVI, agreed.rho_ppm, agreed.eta_ppm, agreed.slices, block.time_ms, block.height),
+            Surface(VERSION_SVI, agreed.slices, block.time_ms, block.height),
         )
-        events.append(
-            SurfaceUpdated(
-                underlying,
-                agreed.rho_ppm,
-                agreed.eta_ppm,
-                len(agreed.slices),
-                agreed.included_power,
-                agreed.is_fallback,
-            )
-        )
+        events.append(SurfaceUpdated(underlying, len(agreed.slices), agreed.included_power, agreed.is_fallback))
     return tuple(events)
 
 
@@ -158,10 +149,12 @@ class _SliceRow(NamedTuple):
     variable_ppm: int
     remaining_ms: int
     grid_index: int
+    shift_ppm: int
+    width_ppm: int
 
 
 # Stands for a series that nothing prices; what it comes to is not used.
-_NO_SLICE: Final = _SliceRow(1, 0, 0, 1, 0, 0, 0, 0)
+_NO_SLICE: Final = _SliceRow(1, 0, 0, 1, 0, 0, 0, 0, 0, PPM)
 
 
 class _Priced(NamedTuple):
@@ -206,7 +199,7 @@ def _make_slice(draft: Draft, block: BlockContext, key: tuple[int, int], fixing:
     if fixed_e8 > rules.FORWARD_MAX_E8:
         return None
     if variable_ppm == 0:
-        return _SliceRow(1, 0, 0, 1, fixed_e8, 0, 0, grid_index)
+        return _SliceRow(1, 0, 0, 1, fixed_e8, 0, 0, grid_index, 0, PPM)
     surface = draft[SURFACES].get(underlying)
     price = oracle.get_price(draft, underlying)
     if surface is None or price is None:
@@ -218,15 +211,18 @@ def _make_slice(draft: Draft, block: BlockContext, key: tuple[int, int], fixing:
     end_ms = max(expiry_ms, now_ms + 1)
     if expiry_ms <= now_ms:
         end_ms = now_ms + max(1, div_ceil(_AVERAGING_MS * variable_ppm, PPM))
+    smile = rules.get_smile(surface, end_ms, now_ms)
     return _SliceRow(
         max(1, div_floor(price * rules.interpolate_ratio_e9(nodes, ratios, end_ms, now_ms), rules.E9)),
         rules.interpolate_theta_e12(nodes, thetas, end_ms, now_ms),
-        surface.rho_ppm,
-        surface.eta_ppm,
+        smile.rho_ppm,
+        smile.eta_ppm,
         fixed_e8,
         variable_ppm,
         end_ms - now_ms,
         grid_index,
+        smile.shift_ppm,
+        smile.width_ppm,
     )
 
 

@@ -1,17 +1,22 @@
-"""When a surface is free of arbitrage, and its total variance between the listed expiries. Integers only.
+"""When a surface is free of arbitrage, what a quorum agrees on, and what it says between expiries. Integers only.
 
-A surface is one rho and one eta an underlying and one at-the-money total variance an expiry: SSVI with the power law
-phi = eta / sqrt(theta (1 + theta)). Three inequalities make it free of butterfly and calendar arbitrage.
-Source: Gatheral and Jacquier, arXiv 1204.0646, theorems 4.1 and 4.2, section 4.
+A surface is a smile an expiry: total variance at the money, and the four numbers of its shape. `primitives/smiles.py`
+has the form and the inequalities that keep it free of butterfly and calendar arbitrage.
+
+Between two expiries total variance is linear in time and the shape is that of the later one: its smile is free of
+butterflies at every smaller variance, and a smaller variance puts it under the later smile. Before the first expiry and
+beyond the last the nearest shape holds.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from holdfast.primitives.check import ensure
+from holdfast.primitives.smiles import THETA_MAX_E12, Smile, is_arbitrage_free
 from holdfast.primitives.units import PPM, div_floor
 from holdfast.protocol.instruments.params import E8_PER_ATOM
 from holdfast.protocol.ledger.state import USDT
@@ -22,11 +27,6 @@ from holdfast.protocol.surface.params import SURFACE_PARAMS, USDT_SHOCKS_PPM, co
 from holdfast.protocol.surface.state import SURFACES, Int64Array, Slice, Surface
 from holdfast.state.draft import Draft
 
-RHO_MAX_PPM: Final = PPM - 1
-ETA_MAX_PPM: Final = 2 * PPM
-BUTTERFLY_MAX_E12: Final = 2 * PPM * PPM  # eta (1 + |rho|) <= 2
-THETA_MIN_E12: Final = 1
-THETA_MAX_E12: Final = 100 * 10**12  # a volatility of 1,000 % for a year
 EXPIRIES_MAX: Final = 64
 E9: Final = 10**9
 # Half of what the pricing kernel takes: beyond it an underlying is not listed and its instruments are halted.
@@ -35,19 +35,20 @@ FORWARD_MAX_E8: Final = 2**52
 RATIO_MIN_E9: Final = 500_000_000
 RATIO_MAX_E9: Final = 2 * E9
 
-ensure(ETA_MAX_PPM * PPM <= BUTTERFLY_MAX_E12, "the butterfly bound is never looser than the bound on eta")
-ensure(0 < THETA_MIN_E12 < THETA_MAX_E12 < 2**53, "total variances are positive and exact in a double")
+
+def is_admissible(slices: Sequence[Slice]) -> bool:
+    """Tell whether smiles, in order of expiry, give a bounded surface without static arbitrage."""
+    return len(slices) <= EXPIRIES_MAX and _is_arbitrage_free(tuple(_get_shape(part) for part in slices))
 
 
-def is_admissible(rho_ppm: int, eta_ppm: int, thetas_e12: Sequence[int]) -> bool:
-    """Tell whether parameters, variances in order of expiry, give a bounded surface without static arbitrage."""
-    if not 1 <= len(thetas_e12) <= EXPIRIES_MAX or abs(rho_ppm) > RHO_MAX_PPM or not 0 < eta_ppm <= ETA_MAX_PPM:
-        return False
-    if eta_ppm * (PPM + abs(rho_ppm)) > BUTTERFLY_MAX_E12:
-        return False
-    if thetas_e12[0] < THETA_MIN_E12 or thetas_e12[-1] > THETA_MAX_E12:
-        return False
-    return all(near <= far for near, far in pairwise(thetas_e12))
+# Validators of one process judge the same reports, and a report that stands is judged at every block.
+@lru_cache(maxsize=256)
+def _is_arbitrage_free(smiles: tuple[Smile, ...]) -> bool:
+    return is_arbitrage_free(smiles)
+
+
+def _get_shape(part: Slice) -> Smile:
+    return Smile(part.theta_e12, part.rho_ppm, part.eta_ppm, part.shift_ppm, part.width_ppm)
 
 
 def interpolate_theta_e12(expiries_ms: Sequence[int], thetas_e12: Sequence[int], expiry_ms: int, now_ms: int) -> int:
@@ -81,20 +82,16 @@ def values_per_lot_atoms(prices_e8: Int64Array, lots_e8: Int64Array) -> Int64Arr
 
 
 class Candidate(NamedTuple):
-    """One validator's admissible surface, its forwards as ratios to its own price: expiry -> (ratio, variance)."""
+    """One validator's admissible surface, its forwards as ratios to its own price, by expiry."""
 
     validator: int
     power: int
-    rho_ppm: int
-    eta_ppm: int
-    slices: dict[int, tuple[int, int]]
+    slices: dict[int, Slice]
 
 
 class Agreed(NamedTuple):
     """What a quorum says of one underlying's volatility."""
 
-    rho_ppm: int
-    eta_ppm: int
     slices: tuple[Slice, ...]
     included_power: int
     is_fallback: bool
@@ -128,22 +125,20 @@ def list_candidates(
         for surface in report.surfaces:
             if surface.underlying != underlying or validator not in prices:
                 continue
-            ratios = [div_floor(part.forward_e8 * E9, prices[validator]) for part in surface.slices]
-            thetas = [part.theta_e12 for part in surface.slices]
-            if is_admissible(surface.rho_ppm, surface.eta_ppm, thetas) and all(
-                RATIO_MIN_E9 <= ratio <= RATIO_MAX_E9 for ratio in ratios
-            ):
-                expiries = [part.expiry_ms for part in surface.slices]
-                slices = dict(zip(expiries, zip(ratios, thetas, strict=True), strict=True))
-                candidates.append(Candidate(validator, power, surface.rho_ppm, surface.eta_ppm, slices))
+            slices = [
+                Slice(part.expiry_ms, div_floor(part.forward_e8 * E9, prices[validator]), *part[2:])
+                for part in surface.slices
+            ]
+            if is_admissible(slices) and all(RATIO_MIN_E9 <= part.forward_ratio_e9 <= RATIO_MAX_E9 for part in slices):
+                candidates.append(Candidate(validator, power, {part.expiry_ms: part for part in slices}))
     return candidates
 
 
 def compute_agreed(candidates: Sequence[Candidate], total_power: int, now_ms: int) -> Agreed | None:
     """Return the median surface of a quorum's candidates, parameter by parameter, or None without a quorum.
 
-    An expiry counts where a quorum reports it. Where the medians together allow arbitrage, skew and variances are
-    those of one candidate, the one that a median would be if it had to be one of them: at the least power-weighted
+    An expiry counts where a quorum reports it. Where the medians together allow arbitrage, smiles are those of one
+    candidate, the one that a median would be if it had to be one of them: at the least power-weighted
     distance from all. Forwards are medians in either case.
     """
     included = sum(candidate.power for candidate in candidates)
@@ -160,36 +155,58 @@ def compute_agreed(candidates: Sequence[Candidate], total_power: int, now_ms: in
     ][:EXPIRIES_MAX]
     if not expiries:
         return None
-    rho = oracle.compute_median_floor([(candidate.rho_ppm, candidate.power) for candidate in candidates])
-    eta = oracle.compute_median_floor([(candidate.eta_ppm, candidate.power) for candidate in candidates])
     slices = tuple(_compute_slice(candidates, expiry_ms) for expiry_ms in expiries)
-    if is_admissible(rho, eta, [part.theta_e12 for part in slices]):
-        return Agreed(rho, eta, slices, included, is_fallback=False)
-    whole = [candidate for candidate in candidates if all(expiry_ms in candidate.slices for expiry_ms in expiries)]
+    if is_admissible(slices):
+        return Agreed(slices, included, is_fallback=False)
+    whole = [
+        candidate
+        for candidate in candidates
+        if all(expiry_ms in candidate.slices for expiry_ms in expiries)
+        and is_admissible([candidate.slices[expiry_ms] for expiry_ms in expiries])
+    ]
     if not whole:
         return None
     nearest = min(whole, key=lambda one: (_compute_distance(one, whole, expiries), one.validator))
-    slices = tuple(Slice(part.expiry_ms, part.forward_ratio_e9, nearest.slices[part.expiry_ms][1]) for part in slices)
-    return Agreed(nearest.rho_ppm, nearest.eta_ppm, slices, included, is_fallback=True)
+    slices = tuple(
+        Slice(part.expiry_ms, part.forward_ratio_e9, *_get_shape(nearest.slices[part.expiry_ms])) for part in slices
+    )
+    return Agreed(slices, included, is_fallback=True)
 
 
 def _compute_slice(candidates: Sequence[Candidate], expiry_ms: int) -> Slice:
-    having = [candidate for candidate in candidates if expiry_ms in candidate.slices]
-    ratio = oracle.compute_median_floor([(candidate.slices[expiry_ms][0], candidate.power) for candidate in having])
-    theta = oracle.compute_median_floor([(candidate.slices[expiry_ms][1], candidate.power) for candidate in having])
-    return Slice(expiry_ms, ratio, theta)
+    having = [
+        (one.slices[expiry_ms].forward_ratio_e9, _get_shape(one.slices[expiry_ms]), one.power)
+        for one in candidates
+        if expiry_ms in one.slices
+    ]
+    ratio = oracle.compute_median_floor([(ratio, power) for ratio, _, power in having])
+    shape = (
+        oracle.compute_median_floor([(smile[place], power) for _, smile, power in having])
+        for place in range(len(Smile._fields))
+    )
+    return Slice(expiry_ms, ratio, *shape)
 
 
 def _compute_distance(one: Candidate, others: Sequence[Candidate], expiries: Sequence[int]) -> int:
-    """Return the power-weighted distance of a surface from others, in millionths; variances relative."""
+    """Return the power-weighted distance of a surface from others, in millionths; variances and widths relative."""
     total = 0
     for other in others:
-        apart = abs(one.rho_ppm - other.rho_ppm) + abs(one.eta_ppm - other.eta_ppm)
+        apart = 0
         for expiry_ms in expiries:
-            mine, theirs = one.slices[expiry_ms][1], other.slices[expiry_ms][1]
-            apart += div_floor(abs(mine - theirs) * PPM, max(mine, theirs))
+            mine, theirs = one.slices[expiry_ms], other.slices[expiry_ms]
+            apart += abs(mine.rho_ppm - theirs.rho_ppm) + abs(mine.eta_ppm - theirs.eta_ppm)
+            apart += abs(mine.shift_ppm - theirs.shift_ppm)
+            for ours, its in ((mine.theta_e12, theirs.theta_e12), (mine.width_ppm, theirs.width_ppm)):
+                apart += div_floor(abs(ours - its) * PPM, max(ours, its))
         total += other.power * apart
     return total
+
+
+def get_smile(surface: Surface, expiry_ms: int, now_ms: int) -> Slice:
+    """Return the slice whose shape holds at an expiry: the first ahead that is not before it, else the last."""
+    ahead = [part for part in surface.slices if part.expiry_ms > now_ms]
+    ensure(bool(ahead), "a surface reaches past now")
+    return next((part for part in ahead if part.expiry_ms >= expiry_ms), ahead[-1])
 
 
 def list_nodes(surface: Surface, now_ms: int) -> tuple[list[int], list[int], list[int]]:

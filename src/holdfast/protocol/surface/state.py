@@ -14,13 +14,13 @@ from holdfast.state.table import Table
 
 Int64Array = NDArray[np.int64]
 
-VERSION_SSVI: Final = 1
+VERSION_SVI: Final = 2
 SLICES_MAX: Final = 64
 ROW_BYTES: Final = 256
 
 
 class Slice(Record):
-    """One expiry of a surface: its forward over the index, x 1e9, and its total variance from `updated_ms` on.
+    """One expiry of a surface: forward over the index, x 1e9, total variance from `updated_ms` on, and its smile.
 
     The forward is kept as a ratio, so that it follows the index that stands, also while that is held back as suspect.
     """
@@ -28,14 +28,19 @@ class Slice(Record):
     expiry_ms: U64
     forward_ratio_e9: U64
     theta_e12: U64
+    rho_ppm: Amount
+    eta_ppm: U64
+    shift_ppm: Amount
+    width_ppm: U64
 
 
 class Surface(Record):
-    """One underlying's volatility: version 1 is SSVI with the power law, one rho and one eta for all expiries."""
+    """One underlying's volatility: version 2 is an SVI smile in SSVI's scale for each expiry (`primitives/smiles.py`).
+
+    Version 1 was SSVI with one rho and one eta for all expiries; a reader of both tells them by this number.
+    """
 
     version: U64
-    rho_ppm: Amount
-    eta_ppm: U64
     slices: Annotated[tuple[Slice, ...], Meta(max_length=SLICES_MAX)]
     updated_ms: U64
     updated_height: U64

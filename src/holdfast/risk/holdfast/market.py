@@ -10,6 +10,7 @@ import numpy as np
 from holdfast.primitives import codec, pricing
 from holdfast.primitives.check import BrokenInvariantError
 from holdfast.primitives.pricing import Grid, Options, Slices
+from holdfast.primitives.smiles import Smile
 from holdfast.primitives.units import E8
 from holdfast.protocol.genesis import Genesis, build
 from holdfast.protocol.instruments.params import DEFAULT_SPECS, E8_PER_ATOM
@@ -105,7 +106,7 @@ def make_inputs(
         strike_e8 = amounts.to_strike_e8(contract.strike, "") if contract.strike else 0
         columns.append((places[contract.key], strike_e8, int(contract.is_call), DEFAULT_SPECS[underlying].lot_e8))
     return (
-        Slices(*np.ascontiguousarray(np.array(rows, dtype=np.int64).reshape(-1, 8).T)),
+        Slices(*np.ascontiguousarray(np.array(rows, dtype=np.int64).reshape(-1, len(Slices._fields)).T)),
         Options(*np.ascontiguousarray(np.array(columns, dtype=np.int64).reshape(-1, 4).T)),
     )
 
@@ -222,7 +223,7 @@ def _make_instrument(contract: Contract, row: str) -> Instrument:
 def _make_slice(portfolio: Portfolio, key: Key, part: Slice | None) -> tuple[int, ...]:
     """Return an expiry's entry among the kernel's slices; where only futures need it, it has no volatility."""
     expiry = portfolio.expiries[key]
-    theta, rho, eta = (part.theta_e12, part.rho_ppm, part.eta_ppm) if part else (0, 0, 1)
+    theta, rho, eta, shift, width = part.smile if part else Smile(0, 0, 1)
     open_share = min(1.0, expiry.seconds / SETTLEMENT_S)
     forward_e8 = amounts.to_price_e8(expiry.forward_variable / open_share, expiry.row, "forward")
     fixed_e8 = amounts.to_price_e8(expiry.forward_fixed, expiry.row, "forward") if expiry.forward_fixed else 0
@@ -235,6 +236,8 @@ def _make_slice(portfolio: Portfolio, key: Key, part: Slice | None) -> tuple[int
         max(1, round(open_share * amounts.PPM)),
         _count_ms(expiry.seconds),
         LISTED.index(amounts.UNDERLYINGS[key[0]]),
+        shift,
+        width,
     )
 
 

@@ -179,9 +179,7 @@ def _tell_surfaces(account: Account) -> list[Figure]:
         {
             "underlying": underlying,
             "seconds": seconds,
-            "theta_e12": part.theta_e12,
-            "rho_ppm": part.rho_ppm,
-            "eta_ppm": part.eta_ppm,
+            **part.smile._asdict(),
             "fitted_points": part.fit.points if part.fit else 0,
             "fit_error_mean": part.fit.error_mean if part.fit else None,
             "fit_error_max": part.fit.error_max if part.fit else None,

@@ -7,25 +7,23 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from holdfast.primitives.units import PPM
-from holdfast.protocol.surface import rules
-from holdfast.risk.holdfast.amounts import E12
+from holdfast.primitives.smiles import THETA_MIN_E12, Smile, is_arbitrage_free
 from holdfast.risk.portfolio import Expiry, Portfolio
 from holdfast.risk.rows import InputError
+from holdfast.risk.smile import Shape, to_integers
 from holdfast.risk.ssvi import FittedSmile, fit_smile
 
 Key = tuple[str, float]
 
-_BUTTERFLY_E12: Final = 2 * PPM * PPM
+# By how much the curvature of a fitted smile is lowered at a time where the exchange's rule refuses it.
+_LOWER_PERCENT: Final = 99
 
 
 class Slice(NamedTuple):
     """One expiry's parameters; `fit` where they were fitted, and the row that an error names."""
 
     row: str
-    theta_e12: int
-    rho_ppm: int
-    eta_ppm: int
+    smile: Smile
     fit: FittedSmile | None = None
 
 
@@ -43,9 +41,7 @@ def choose_slices(portfolio: Portfolio, wanted: Iterable[Key]) -> dict[Key, Slic
 
 def is_admissible(slices: Sequence[Slice]) -> bool:
     """Return whether the exchange would take these expiries, in their order, as one surface."""
-    return all(rules.is_admissible(part.rho_ppm, part.eta_ppm, [part.theta_e12]) for part in slices) and (
-        rules.is_admissible(0, 1, [part.theta_e12 for part in slices])
-    )
+    return is_arbitrage_free([part.smile for part in slices])
 
 
 def _check(slices: Sequence[Slice]) -> None:
@@ -60,8 +56,7 @@ def _check(slices: Sequence[Slice]) -> None:
 
 def _read(portfolio: Portfolio, key: Key) -> Slice:
     given = portfolio.surfaces[key]
-    rho, eta = round(given.rho * PPM), round(given.eta * PPM)
-    return Slice(given.row, round(given.total_variance * E12), rho, eta)
+    return Slice(given.row, to_integers(Shape(given.total_variance, given.rho, given.eta, given.shift, given.width)))
 
 
 def _fit(portfolio: Portfolio, key: Key) -> Slice:
@@ -72,10 +67,11 @@ def _fit(portfolio: Portfolio, key: Key) -> Slice:
             expiry.row, "expiry", f"no surface and no volatility is given of {key[0]} in {expiry.seconds:g} seconds"
         )
     fit = fit_smile([place for place, _ in points], [vol for _, vol in points], expiry.seconds)
-    rho_ppm = round(fit.smile.rho * PPM)
-    # Rounded down, so that the fit's own bound still holds of the integers.
-    eta_ppm = max(1, min(math.floor(fit.smile.eta * PPM), _BUTTERFLY_E12 // (PPM + abs(rho_ppm))))
-    return Slice(expiry.row, max(1, round(fit.smile.theta * E12)), rho_ppm, eta_ppm, fit)
+    smile = to_integers(fit.smile)
+    smile = smile._replace(theta_e12=max(THETA_MIN_E12, smile.theta_e12))
+    while smile.eta_ppm > 1 and not is_arbitrage_free([smile]):
+        smile = smile._replace(eta_ppm=smile.eta_ppm * _LOWER_PERCENT // 100)
+    return Slice(expiry.row, smile, fit)
 
 
 def list_points(portfolio: Portfolio, expiry: Expiry) -> list[tuple[float, float]]:

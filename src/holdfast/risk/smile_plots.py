@@ -1,0 +1,105 @@
+"""The plots of a fit: each expiry's smile over its quotes. This file alone of the fit imports matplotlib."""
+
+from io import BytesIO, StringIO
+from typing import Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.typing import RcKeyType
+
+from holdfast.risk.fit import compute_vols
+from holdfast.risk.fit_report import CORE_DELTA, ExpiryReport, FitReport
+from holdfast.risk.smile import compute_variance, from_integers
+
+INK: Final = "#1f2933"
+# Okabe and Ito's colours, which people with any colour vision can tell apart.
+FITTED: Final = "#d55e00"
+CORE: Final = "#0072b2"
+WING: Final = "#56b4e9"
+STYLE: Final[dict[RcKeyType, object]] = {
+    "axes.edgecolor": "#9aa5b1",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "figure.facecolor": "white",
+    "font.size": 8,
+    "grid.color": "#e4e7eb",
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "holdfast",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+_COLUMNS: Final = 3
+_VOL_ROOM: Final = 1.15
+
+
+def draw_smiles(report: FitReport) -> tuple[str, bytes]:
+    """Return the smiles of all expiries on one page, as SVG and as PNG."""
+    with mpl.rc_context(STYLE):
+        rows = -(-(len(report.expiries) + 1) // _COLUMNS)
+        figure = Figure(figsize=(4.2 * _COLUMNS, 2.7 * rows + 0.4), layout="constrained", dpi=110)
+        chain = report.fit.chain
+        figure.suptitle(
+            f"{chain.underlying} {chain.time:%Y-%m-%d %H:%M} UTC: implied volatility by log-moneyness",
+            x=0.01,
+            ha="left",
+            fontsize=11,
+            fontweight="bold",
+        )
+        axes = list(np.atleast_1d(figure.subplots(rows, _COLUMNS)).flat)
+        for panel, expiry in zip(axes, report.expiries, strict=False):
+            _draw_expiry(panel, expiry)
+        _draw_variances(axes[len(report.expiries)], report)
+        for panel in axes[len(report.expiries) + 1 :]:
+            panel.set_visible(False)
+        axes[0].legend(loc="best")
+        text, image = StringIO(), BytesIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+        figure.savefig(image, format="png", metadata={"Software": None})
+        svg = text.getvalue()
+        return svg[svg.index("<svg") :], image.getvalue()
+
+
+def _draw_expiry(axes: Axes, expiry: ExpiryReport) -> None:
+    points, shape = expiry.points, from_integers(expiry.smile)
+    is_core = np.abs(points.delta) >= CORE_DELTA
+    for chosen, colour, label in ((is_core, CORE, "quote, |delta| >= 0.1"), (~is_core, WING, "quote, wing")):
+        half = points.spread[chosen] / 2 * 100
+        axes.errorbar(
+            points.moneyness[chosen],
+            points.vol[chosen] * 100,
+            yerr=half,
+            fmt=".",
+            ms=4,
+            lw=0.8,
+            color=colour,
+            label=label,
+        )
+    places = np.linspace(points.moneyness.min(), points.moneyness.max(), 200)
+    variance = compute_variance(shape, places) * points.averaging / points.years
+    axes.plot(places, np.sqrt(variance) * 100, color=FITTED, lw=1.3, label="fit")
+    fitted = compute_vols(shape, points)
+    axes.set_ylim(0, 100 * _VOL_ROOM * float(max(points.vol.max(), fitted.max())))
+    core = "" if expiry.errors.core is None else f", core {expiry.errors.core:.2f}"
+    wings = "" if expiry.errors.wings is None else f", wings {expiry.errors.wings:.2f}"
+    axes.set_title(f"{points.expiry:%d %b %y} ({points.years * 365:.1f} d){core}{wings}")
+    axes.set_ylabel("%")
+
+
+def _draw_variances(axes: Axes, report: FitReport) -> None:
+    """Draw total variance of all expiries: lines that cross are calendar arbitrage."""
+    for place, expiry in enumerate(report.expiries):
+        reach = 3 * np.sqrt(expiry.smile.theta_e12 / 1e12)
+        places = np.linspace(-reach, reach, 200)
+        shade = 0.25 + 0.75 * place / max(1, len(report.expiries) - 1)
+        variance = compute_variance(from_integers(expiry.smile), places)
+        axes.plot(places, variance, color=mpl.colormaps["viridis"](1 - shade), lw=1.0)
+    axes.set_yscale("log")
+    axes.set_title(f"total variance; least density {report.density_least:.3f}, crossings {report.crossings}")
