@@ -168,6 +168,8 @@ def draw_listing(instruments: int) -> Listing:
         variable_ppm=np.full(count, PPM),
         remaining_ms=remaining_ms,
         grid_index=underlyings,
+        shift_ppm=np.full(count, 30_000),
+        width_ppm=np.full(count, 900_000),
     )
     index = np.sort(rng.integers(0, count, instruments))
     options = Options(
