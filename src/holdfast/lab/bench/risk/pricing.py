@@ -1,4 +1,7 @@
-"""The rows of pricing: the native kernel and its NumPy twin on drawn options and a drawn listing."""
+"""The rows of pricing: the native kernel and its NumPy twin on drawn options and a drawn listing.
+
+Every side takes the same arrays and gives arrays; what a loop needs to take them apart and put them together counts.
+"""
 
 from typing import Final, NamedTuple
 
@@ -22,8 +25,6 @@ _GREEK_ERROR_MAX: Final = 1e-10
 _ERROR_SHARE_MAX: Final = 1e-8
 _DEVIATIONS_AWAY_MAX: Final = 2.0
 _EXPIRIES: Final = 12
-
-Greeks = tuple[float, float, float, float, float]
 
 
 class Book(NamedTuple):
@@ -55,33 +56,32 @@ class Listing(NamedTuple):
     marks_e8: IntArray
 
 
-def native_quantlib(size: Size) -> Duel[Values, list[Greeks]]:
+def native_quantlib(size: Size) -> Duel[Values, Values]:
     """Hold the native kernel against QuantLib's calculator in a Python loop."""
     return _against_quantlib(size, "native kernel", _native())
 
 
-def twin_quantlib(size: Size) -> Duel[Values, list[Greeks]]:
+def twin_quantlib(size: Size) -> Duel[Values, Values]:
     """Hold the NumPy twin against the same loop."""
     return _against_quantlib(size, "NumPy twin", Reference())
 
 
-def native_vollib(size: Size) -> Duel[Values, list[Greeks]]:
+def native_vollib(size: Size) -> Duel[Values, Values]:
     """Hold the native kernel against py_vollib's price and four analytic Greeks."""
     book = draw_book(size.options)
 
-    def load_peer() -> Contender[list[Greeks]]:
+    def load_peer() -> Contender[Values]:
         price, greeks = peers.load_vollib()
 
-        def loop() -> list[Greeks]:
+        def loop() -> Values:
             delta, gamma, vega, theta = greeks.delta, greeks.gamma, greeks.vega, greeks.theta
             values = []
-            for forward, strike, variance, years, is_call in rows:
+            for forward, strike, variance, years, is_call in book.list_rows():
                 args = ("c" if is_call else "p", forward, strike, years, 0.0, (variance / years) ** 0.5)
                 # Its vega is for a point of volatility, its theta for a day.
                 values.append((price(*args), delta(*args), gamma(*args), 100 * vega(*args), 365 * theta(*args)))
-            return values
+            return Values(*np.array(values).T)
 
-        rows = book.list_rows()
         return timed(peers.name_of("py_vollib", "black and four Greeks"), loop, book.length)
 
     return Duel(_price("native kernel", _native(), book), load_peer, lambda own, peer: _compare(book, own, peer))
@@ -113,7 +113,7 @@ def array_twin(size: Size) -> Duel[IntArray, FloatArray]:
     return _against_prices(size, "NumPy twin", Reference(), _native())
 
 
-def implied(size: Size) -> Duel[FloatArray, list[float]]:
+def implied(size: Size) -> Duel[FloatArray, FloatArray]:
     """Hold implied deviations against QuantLib's solver; both errors are measured against the deviations drawn."""
     book, kernel = draw_book(size.options), _native()
     true, price, out = np.sqrt(book.variance), np.empty(book.length), np.empty(book.length)
@@ -123,18 +123,19 @@ def implied(size: Size) -> Duel[FloatArray, list[float]]:
         kernel.implied_deviation(price, book.forward, book.strike, book.is_call, out)
         return out
 
-    def load_peer() -> Contender[list[float]]:
+    def load_peer() -> Contender[FloatArray]:
         library = peers.load_quantlib()
         solve, call, put = library.blackFormulaImpliedStdDev, library.Option.Call, library.Option.Put
-        kinds = np.where(book.is_call, call, put).tolist()
-        columns = (kinds, book.strike.tolist(), book.forward.tolist(), price.tolist())
-        rows = list(zip(*columns, strict=True))
-        return timed(
-            peers.name_of("QuantLib", "blackFormulaImpliedStdDev"), lambda: [solve(*row) for row in rows], book.length
-        )
 
-    def compare(own: FloatArray, peer: list[float]) -> Checked:
-        own_error, peer_error = float(np.abs(own - true).max()), float(np.abs(np.array(peer) - true).max())
+        def loop() -> FloatArray:
+            kinds = np.where(book.is_call, call, put)
+            columns = (column.tolist() for column in (kinds, book.strike, book.forward, price))
+            return np.array([solve(*row) for row in zip(*columns, strict=True)])
+
+        return timed(peers.name_of("QuantLib", "blackFormulaImpliedStdDev"), loop, book.length)
+
+    def compare(own: FloatArray, peer: FloatArray) -> Checked:
+        own_error, peer_error = float(np.abs(own - true).max()), float(np.abs(peer - true).max())
         words = f"largest error {own_error:.2g}, QuantLib's {peer_error:.2g}: {own_error / peer_error:.1e} as large"
         bound = f", to be at most {_ERROR_SHARE_MAX:.0e}"
         return Checked(words + bound, own_error <= _ERROR_SHARE_MAX * peer_error)
@@ -201,16 +202,16 @@ def _make_values(count: int) -> Values:
     return Values(*(np.empty(count) for _ in Values._fields))
 
 
-def _against_quantlib(size: Size, name: str, kernel: Kernel) -> Duel[Values, list[Greeks]]:
+def _against_quantlib(size: Size, name: str, kernel: Kernel) -> Duel[Values, Values]:
     book = draw_book(size.options)
 
-    def load_peer() -> Contender[list[Greeks]]:
+    def load_peer() -> Contender[Values]:
         library = peers.load_quantlib()
 
-        def loop() -> list[Greeks]:
+        def loop() -> Values:
             payoff_of, calculator_of = library.PlainVanillaPayoff, library.BlackCalculator
             call, put, values = library.Option.Call, library.Option.Put, []
-            for forward, strike, variance, years, is_call in rows:
+            for forward, strike, variance, years, is_call in book.list_rows():
                 calculator = calculator_of(payoff_of(call if is_call else put, strike), forward, variance**0.5, 1.0)
                 values.append(
                     (
@@ -221,17 +222,15 @@ def _against_quantlib(size: Size, name: str, kernel: Kernel) -> Duel[Values, lis
                         calculator.theta(forward, years),
                     )
                 )
-            return values
+            return Values(*np.array(values).T)
 
-        rows = book.list_rows()
         return timed(peers.name_of("QuantLib", "BlackCalculator in a loop"), loop, book.length)
 
     return Duel(_price(name, kernel, book), load_peer, lambda own, peer: _compare(book, own, peer))
 
 
-def _compare(book: Book, own: Values, peer: Values | list[Greeks]) -> Checked:
+def _compare(book: Book, own: Values, peer: Values) -> Checked:
     """Compare two sides' values, each on a scale on which it is of the order of one."""
-    theirs = peer if isinstance(peer, Values) else Values(*np.array(peer).T)
     deviation, root = np.sqrt(book.variance), np.sqrt(book.years)
     scales = Values(
         price=book.forward,
@@ -240,7 +239,7 @@ def _compare(book: Book, own: Values, peer: Values | list[Greeks]) -> Checked:
         vega=book.forward * root,
         theta=book.forward * deviation / book.years,
     )
-    triples = zip(own, theirs, scales, strict=True)
+    triples = zip(own, peer, scales, strict=True)
     errors = [float((np.abs(ours - others) / scale).max()) for ours, others, scale in triples]
     ensure_equal(f"the prices, by {errors[0]:.2g} of the forward", condition=errors[0] <= _PRICE_ERROR_MAX)
     ensure_equal(f"the Greeks, by {max(errors[1:]):.2g}", condition=max(errors[1:]) <= _GREEK_ERROR_MAX)
