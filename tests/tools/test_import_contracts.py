@@ -70,6 +70,12 @@ FAULTS = [
     ),
     (
         "second-engine",
+        "lab/reference/smiles.py",
+        "from holdfast.primitives import smiles",
+        "holdfast.lab.reference is not allowed to import",
+    ),
+    (
+        "second-engine",
         "lab/reference/trading.py",
         "from holdfast.protocol.book import rules",
         "holdfast.lab.reference is not allowed to import",
@@ -97,6 +103,7 @@ def skeleton(tmp_path: Path) -> Path:
         *names,
         "holdfast.lab.reference",
         "holdfast.node.ports",
+        "holdfast.primitives.smiles",
         "holdfast.state.draft",
         "holdfast.state.store",
         "holdfast.state.tree",

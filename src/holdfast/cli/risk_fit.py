@@ -28,7 +28,7 @@ ask: core is |delta| from 0.1 to 0.9, wings what lies beyond. One chain is shown
 
 \b
 Example:
-  holdfast risk fit chain.csv --report out
+  holdfast risk fit examples/risk/chain.csv --report out
 
 Exit codes: 0 fitted, whatever the errors; 2 bad input, told with its row and field."""
 

@@ -63,8 +63,8 @@ _REACH: Final = 4.77  # ln(2 x 58.7): as far out as the chain's test looks
 _SHAPE_MIN: Final = 0.022
 _DENSITY_MARGIN: Final = 0.004
 _DENSITY_WEIGHT: Final = 300.0
-_CALENDAR_MARGIN: Final = 5e-4
-_CALENDAR_WEIGHT: Final = 0.3
+_CALENDAR_MARGIN: Final = 3e-4
+_CALENDAR_WEIGHT: Final = 0.1
 _CALENDAR_GROWTH: Final = 3.0
 
 
@@ -110,8 +110,8 @@ def fit_chain(chain: Chain) -> Fit:
     shapes = [_fit_alone(one) for one in points]
     stages = 0
     while stages < _STAGES_MAX and not _is_clean([to_integers(shape) for shape in shapes]):
-        shapes = _fit_together(points, shapes, _CALENDAR_WEIGHT * _CALENDAR_GROWTH**stages)
         stages += 1
+        shapes = _fit_together(points, shapes, stages)
     smiles, moved = _repair(points, [to_integers(shape) for shape in shapes])
     ensure(is_arbitrage_free(smiles), "a fitted surface passes the chain's own test")
     thin = {expiry: len(quotes) for expiry, quotes in chain.expiries.items() if len(quotes) < QUOTES_MIN}
@@ -166,15 +166,16 @@ def _fit_alone(points: Points) -> Shape:
     return _decode(min(found, key=lambda solution: solution.cost).parameters)
 
 
-def _fit_together(points: Sequence[Points], start: Sequence[Shape], weight: float) -> list[Shape]:
-    """Fit all expiries at once, where crossing a neighbour costs what `weight` says."""
+def _fit_together(points: Sequence[Points], start: Sequence[Shape], stage: int) -> list[Shape]:
+    """Fit all expiries at once; crossing a neighbour costs more, and begins earlier, from stage to stage."""
+    weight, margin = _CALENDAR_WEIGHT * _CALENDAR_GROWTH**stage, _CALENDAR_MARGIN * stage
 
     def own(place: int, vector: Floats) -> Floats:
         shape = _decode(vector)
         return np.concatenate([_misses(points[place], shape), _butterflies(shape)])
 
     def pair(place: int, near: Floats, far: Floats) -> Floats:
-        return weight * _crossings(_decode(near), _decode(far), points[place + 1].years)
+        return weight * _crossings(_decode(near), _decode(far), points[place + 1].years, margin)
 
     def residuals(vector: Floats) -> Floats:
         rows = vector.reshape(count, -1)
@@ -229,11 +230,11 @@ def _butterflies(shape: Shape) -> Floats:
     return _DENSITY_WEIGHT * np.concatenate(short)
 
 
-def _crossings(near: Shape, far: Shape, years: float) -> Floats:
+def _crossings(near: Shape, far: Shape, years: float, margin: float) -> Floats:
     """Return by how much the near smile lies above the far one, in volatility points, and by how much its wings do."""
     places = np.concatenate([make_grid(near, _REACH, 101) / near.phi, make_grid(far, _REACH, 101) / far.phi])
     below, above = (np.maximum(compute_variance(shape, places), 1e-12) for shape in (near, far))
-    gap = np.sqrt(above / years) - np.sqrt(below * (1 + _CALENDAR_MARGIN) / years)
+    gap = np.sqrt(above / years) - np.sqrt(below * (1 + margin) / years)
     wings = [
         far.phi * far.theta * (1 + side * far.rho) - near.phi * near.theta * (1 + side * near.rho) * 1.0005
         for side in (-1, 1)
@@ -261,7 +262,7 @@ def _repair(points: Sequence[Points], smiles: Sequence[Smile]) -> tuple[tuple[Sm
     """
     count = len(smiles)
     both = [_repair_from(smiles, list(range(count))), _repair_from(smiles, list(range(count))[::-1])]
-    admissible = [found for found in both if is_arbitrage_free(found)] or [_share_shape(smiles)]
+    admissible = [found for found in both if _is_clean(found)] or [_share_shape(smiles)]
     best = min(
         admissible,
         key=lambda found: sum(
@@ -281,7 +282,7 @@ def _repair_from(smiles: Sequence[Smile], order: Sequence[int]) -> list[Smile]:
                 (mine * (_BLENDS - part) + its * part) // _BLENDS for mine, its in zip(own[1:], fixed[1:], strict=True)
             ]
             repaired[place] = Smile(theta, *shape)
-            if is_arbitrage_free([repaired[one] for one in sorted((before, place))]):
+            if _is_clean([repaired[one] for one in sorted((before, place))]):
                 break
     return repaired
 

@@ -52,7 +52,7 @@ def _make_page(found: Sequence[tuple[str, FitReport]], pictures: Sequence[str]) 
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Holdfast surfaces</title>'
         f"<style>{_CSS}</style></head><body><h1>Surfaces fitted to option chains</h1>"
         "<p>Errors are medians of absolute volatility points, of the exchange's pricing kernel on the integers against "
-        f"the middle of bid and ask; the aim is {CORE_LIMIT} in the core (|delta| from 0.1 to 0.9) and {WINGS_LIMIT} "
+        f"the middle of bid and ask; the aim is {CORE_LIMIT} in the core, |delta| from 0.1 to 0.9, and {WINGS_LIMIT} "
         "in the wings. Butterflies and crossings are points of a dense grid where arbitrage is left.</p>"
         f"<table>{head}{rows}</table>{figures}</body></html>\n"
     )
