@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -334,3 +335,25 @@ def test_command__a_row_is_wrong__exits_1_and_tells_all(monkeypatch: pytest.Monk
     told = json.loads(result.output[result.output.index("{") :])
     assert [(row["row"], row["verdict"], row["words"]) for row in told["rows"]] == [("scipy", "WRONG", "scipy differs")]
     assert told["notes"][0] == "growth: growth differs"
+
+
+def test_peers__pinned__are_the_extras_and_agree_with_the_core() -> None:
+    repository = Path(__file__).parents[2]
+    extras = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    pinned = _read_pins(repository / "benches" / "peers.txt")
+    core = _read_pins(repository / "requirements.txt")
+    assert {_normalise(name) for name in extras["peers"]} <= pinned
+    names = {pin.partition("==")[0] for pin in pinned}
+    assert {pin for pin in core if pin.partition("==")[0] in names} <= pinned
+    assert not {"quantlib", "py-vollib", "vollib", "scipy"} & {pin.partition("==")[0] for pin in core}
+
+
+def _read_pins(path: Path) -> set[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {_normalise(line.split()[0]) for line in lines if "==" in line and not line.startswith((" ", "#"))}
+
+
+def _normalise(pin: str) -> str:
+    return pin.lower().replace("_", "-")
