@@ -36,6 +36,8 @@ def test_report__page__shows_plots_and_tables_and_loads_nothing(result: Replay, 
     assert text.count("<svg") >= 7
     for title in ("median", "equity", "Insurance fund", "Liquidations", "Validators", "Conservation", "Invariants"):
         assert title in text
+    assert "<td>BTC</td><td>16.00 %</td><td>16.00 %</td><td>16.00 %</td>" in text
+    assert "margin calls" in text
     assert "every promise held" in text
     assert result.verdict.root_log_sha256 in text
     assert "crash:validator=1,from=3,to=5" in text

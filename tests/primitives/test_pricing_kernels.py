@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast import _kernels
 from holdfast.primitives import pricing
 from holdfast.primitives.check import BrokenInvariantError
-from holdfast.primitives.pricing import FloatArray, Grid, Options, Slices, Values, kernel, maths
+from holdfast.primitives.pricing import FloatArray, Grid, IntArray, Options, Slices, Values, kernel, maths
 from holdfast.primitives.pricing.golden import GOLDEN, golden_hash, golden_inputs, golden_options
 from holdfast.primitives.pricing.kernel import make_kernel
 from holdfast.primitives.pricing.native import Native, list_paths
@@ -239,3 +240,22 @@ def test_native__strided_columns__are_taken_as_the_reference_takes_them() -> Non
     assert all(
         map(np.array_equal, Native("portable").compute_marks(slices, apart), Reference.compute_marks(slices, options))
     )
+
+
+@pytest.mark.parametrize(
+    ("remaining_ms", "out", "said"),
+    [
+        (np.zeros(4, dtype=np.int64), np.empty(3, dtype=np.int64), "has 3 elements where 4 belong"),
+        (np.zeros(8, dtype=np.int64)[::2], np.empty(4, dtype=np.int64), "not contiguous"),
+        (np.zeros(4), np.empty(4, dtype=np.int64), "not compatible"),
+        (np.zeros(4, dtype=np.int64), np.frombuffer(bytes(32), dtype=np.int64), "read-only"),
+    ],
+)
+def test_native__arrays_that_it_cannot_view__are_refused(remaining_ms: IntArray, out: IntArray, said: str) -> None:
+    with pytest.raises((ValueError, BufferError), match=said):
+        _kernels.vol_scale_ppm("portable", remaining_ms, out)
+
+
+def test_native__columns_too_few__are_refused() -> None:
+    with pytest.raises(ValueError, match="2 columns are given where 3 belong"):
+        _kernels.black76_price("portable", [np.ones(1)] * 2, np.ones(1, dtype=np.uint8), np.empty(1))

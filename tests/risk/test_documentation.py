@@ -17,7 +17,7 @@ def test_examples__of_arrays_and_margins__run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(REPOSITORY)
-    exec(compile(BLOCKS[0], "docs/risk.md", "exec"), {})  # noqa: S102 -- our own page
+    exec(compile(_find("scenario_grid("), "docs/risk.md", "exec"), {})  # noqa: S102 -- our own page
     lines = capsys.readouterr().out.splitlines()
     assert "BTC spot-16% vol-down" in lines[0]
     assert lines[1].startswith("True ")
@@ -28,5 +28,11 @@ def test_examples__of_frames__run() -> None:
     pytest.importorskip("polars", reason="the extra `frames` (polars) is not installed")
     sections = {name: rows if isinstance(rows, list) else [rows] for name, rows in account_document().items()}
     names: dict[str, object] = {name: pandas.DataFrame(rows) for name, rows in sections.items()}
-    exec(compile(BLOCKS[0].partition("portfolio =")[0] + BLOCKS[1], "docs/risk.md", "exec"), names)  # noqa: S102 -- our own page
-    assert len(BLOCKS) == 2
+    imports = _find("scenario_grid(").partition("portfolio =")[0]
+    exec(compile(imports + _find("portfolio_of_frames("), "docs/risk.md", "exec"), names)  # noqa: S102 -- our own page
+
+
+def _find(word: str) -> str:
+    block: str
+    (block,) = [block for block in BLOCKS if word in block and "portfolio = " in block]
+    return block

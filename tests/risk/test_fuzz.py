@@ -14,8 +14,19 @@ from holdfast.risk import MODELS, InputError, MarginResult, compare_models, pars
 from holdfast.risk.document_positions import read_document
 from holdfast.risk.documents import FIELDS, split_csv
 from holdfast.risk.grids import scenario_grid
-from tests.support.margin_cases import EXAMPLES, Tree, account_document, changed, document, standard_case
+from holdfast.risk.trades import parse_trade
+from holdfast.risk.whatif import judge
+from tests.support.margin_cases import EXAMPLES, Tree, account_document, changed, document, read, standard_case
 
+ACCOUNT = read(account_document())
+TRADED = [
+    "BTC_USDC-27MAR26-90000-P",
+    "BTC_USDC-30JAN26",
+    "ETH_USDC-27MAR26-3400-C",
+    "BTC_USDC-PERPETUAL",
+    "SOL_USDC-1JAN30",
+]
+ROUGH = st.integers(-100_000, 100_000) | st.floats() | st.text(max_size=4)
 NAMES = sorted({name for fields in FIELDS.values() for name in fields} | set(FIELDS))
 JUNK = st.one_of(
     st.none(),
@@ -136,3 +147,16 @@ def test_csv__of_any_text__is_refused(text: str) -> None:
 def test_json__of_any_shape__is_refused(tree: object) -> None:
     with pytest.raises(InputError):
         parse_cases(json.loads(json.dumps(tree)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.text(max_size=40)
+    | st.tuples(ROUGH, st.sampled_from(TRADED), ROUGH).map(lambda trade: f"{trade[0]} {trade[1]} @ {trade[2]}")
+)
+def test_trade__of_any_text__is_refused_or_judged_in_finite_figures(text: str) -> None:
+    try:
+        impact = judge(ACCOUNT, [parse_trade(text)])
+    except InputError:
+        return
+    assert all(math.isfinite(value) for _, *values in impact.list_changes() for value in values)

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdfast.primitives.smiles import is_arbitrage_free
 from holdfast.risk import InputError, compute_margin
 from holdfast.risk.pricing import price_options
-from holdfast.risk.smile import Shape
-from holdfast.risk.ssvi import compute_vols, fit_smile
+from holdfast.risk.smile import Shape, to_integers
+from holdfast.risk.ssvi import compute_vols, fit_smile, measure_errors
 from tests.support.margin_cases import account_document, changed, read
 
 MONTH_S = 30 * 86_400.0
@@ -40,20 +41,23 @@ def test_fit__of_a_surface_s_own_volatilities__finds_them_again(
 ) -> None:
     smile = Shape(vol * vol * seconds / (365 * 86_400), rho, eta, 0.0, 1.0)
     places = MONEYNESS * math.sqrt(smile.theta) * 3
-    fit = fit_smile(places.tolist(), compute_vols(smile, places, seconds).tolist(), seconds)
-    assert fit.error_max < 1e-4
-    assert fit.smile.eta * (1 + abs(fit.smile.rho)) <= 2 + 1e-9
+    vols = compute_vols(smile, places, seconds).tolist()
+    fit = fit_smile(places.tolist(), vols, seconds)
+    assert measure_errors(fit, places.tolist(), vols, seconds).largest < 1e-4
+    assert is_arbitrage_free([to_integers(fit)])
 
 
 def test_fit__has_as_many_free_parameters_as_strikes() -> None:
     one = fit_smile([0.1], [0.5], MONTH_S)
-    assert (one.smile.rho, one.smile.eta) == (0.0, 1.0)
+    assert (one.rho, one.eta) == (0.0, 1.0)
     two = fit_smile([-0.1, 0.1], [0.55, 0.5], MONTH_S)
-    assert two.smile.rho < 0
-    assert one.error_max + two.error_max == pytest.approx(0, abs=1e-6)
-    bent = fit_smile([-0.2, 0.0, 0.1, 0.2], [0.6, 0.5, 0.9, 0.55], MONTH_S)
-    assert bent.error_max > 0.05
-    assert bent.error_mean < bent.error_max
+    assert two.rho < 0
+    assert measure_errors(one, [0.1], [0.5], MONTH_S).largest == pytest.approx(0, abs=1e-6)
+    assert measure_errors(two, [-0.1, 0.1], [0.55, 0.5], MONTH_S).largest == pytest.approx(0, abs=1e-6)
+    bent = ([-0.2, 0.0, 0.1, 0.2], [0.6, 0.5, 0.9, 0.55])
+    errors = measure_errors(fit_smile(*bent, MONTH_S), *bent, MONTH_S)
+    assert errors.points == 4
+    assert 0.05 < errors.mean < errors.largest
 
 
 def test_fit__of_marks__tells_its_error_in_the_figures() -> None:

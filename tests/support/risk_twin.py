@@ -4,7 +4,7 @@ from msgspec.structs import fields
 
 from holdfast.primitives.units import E8, USDC_ATOMS
 from holdfast.protocol.block import BlockContext
-from holdfast.protocol.book.state import FLAG_QUOTE, ORDERS, Side
+from holdfast.protocol.book.state import FLAG_QUOTE, ORDERS, Order, Side
 from holdfast.protocol.instruments.state import INSTRUMENTS
 from holdfast.protocol.ledger.state import ASSET_ATOMS, ASSET_NAMES, BALANCES, USDC
 from holdfast.protocol.margin.params import MARGIN_PARAMS
@@ -71,23 +71,15 @@ def document_of(market: Market, index: int) -> Tree:
         assert row is not None
         key = {"underlying": ASSET_NAMES[underlying], "expiry": f"{expiry_ms / 1_000:.3f}"}
         told["expiries"].append({**key, "forward": row.forward_e8 / E8})
-        shape = {"total_variance": row.theta_e12 / 1e12, "rho": row.rho_ppm / 1e6, "eta": row.eta_ppm / 1e6}
+        shape = {name: getattr(row, f"{name}_ppm") / 1e6 for name in ("rho", "eta", "shift", "width")}
+        shape["total_variance"] = row.theta_e12 / 1e12
         told["surfaces"].append({**key, **shape})
     for (owner, instrument_id), position in draft[POSITIONS].items():
         if owner == account:
             told["positions"].append(position_of(market, instrument_id, position.lots, position.cost_atoms))
-    for order in draft[ORDERS].as_dict().values():
-        if order.account_id == account:
-            one = draft[INSTRUMENTS][order.instrument_id]
-            signed = order.lots if order.side == Side.BUY else -order.lots
-            told["orders"].append(
-                {
-                    "instrument": one.name,
-                    "amount": signed * one.lot_e8 / E8,
-                    "price": order.price_ticks * one.tick_e8 / E8,
-                    "quote": bool(order.flags & FLAG_QUOTE),
-                }
-            )
+    told["orders"] = [
+        order_of(market, order) for order in draft[ORDERS].as_dict().values() if order.account_id == account
+    ]
     return told
 
 
@@ -97,6 +89,17 @@ def position_of(market: Market, instrument_id: int, lots: int, cost_atoms: int) 
     if line.is_future:
         told["profit"] = (lots * line.value_atoms - cost_atoms) / USDC_ATOMS
     return told
+
+
+def order_of(market: Market, order: Order) -> Tree:
+    one = market.draft[INSTRUMENTS][order.instrument_id]
+    signed = order.lots if order.side == Side.BUY else -order.lots
+    return {
+        "instrument": one.name,
+        "amount": signed * one.lot_e8 / E8,
+        "price": order.price_ticks * one.tick_e8 / E8,
+        "quote": bool(order.flags & FLAG_QUOTE),
+    }
 
 
 def lot_of(market: Market, underlying: int) -> float:

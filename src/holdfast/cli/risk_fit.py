@@ -89,7 +89,11 @@ def fit(
     if report is not None:
         from holdfast.risk.fit_page import write_page
 
-        page = write_page(found, report)
+        try:
+            with _watch("draw", len(found)) as on_step:
+                page = write_page(found, report, on_step)
+        except InputError as error:
+            _refuse(error, as_json=as_json)
         note(f"report: {page}")
     if as_json:
         print_json([_tell(name, one) for name, one in found])
@@ -118,7 +122,7 @@ def _fit_all(loaded: "Sequence[tuple[Path, Chain]]") -> "list[tuple[str, FitRepo
     from holdfast.risk.fit_report import measure
 
     found = []
-    with _watch(len(loaded)) as on_step:
+    with _watch("fit", len(loaded)) as on_step:
         for done, (path, chain) in enumerate(loaded):
             on_step(done, f"{path.name} {chain.underlying}")
             try:
@@ -143,20 +147,20 @@ def _prepare(folder: Path) -> None:
 
 
 @contextmanager
-def _watch(total: int) -> "Iterator[OnStep]":
+def _watch(work: str, total: int) -> "Iterator[OnStep]":
     if total == 1:
         yield _say_nothing
         return
     if not sys.stderr.isatty():
-        yield lambda done, name: note(f"fit {done + 1}/{total} {name}")
+        yield lambda done, name: note(f"{work} {done + 1}/{total} {name}")
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("fit", total=total)
-        yield lambda done, name: bar.update(task, completed=done, description=name)
+        task = bar.add_task(work, total=total)
+        yield lambda done, name: bar.update(task, completed=done, description=f"{work} {name}")
 
 
 def _say_nothing(done: int, name: str) -> None:

@@ -12,6 +12,7 @@ from holdfast.primitives.units import USDC_ATOMS
 
 PAGE_NAME: Final = "index.html"
 PICTURE_NAME: Final = "report.png"
+_RANGE_COLUMNS: Final = ("underlying", "at the start", "highest", "at the end")
 _STYLE: Final = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .4rem; }
@@ -73,6 +74,7 @@ def _page(verdict: Verdict, plots: list[str]) -> str:
                 ("feed", "updates", "outliers rejected", "status changes", "lies included", "outside honest range"),
                 [(feed, *map(_number, row.values())) for feed, row in verdict.oracle.items()],
             ),
+            _table("Margin: how far prices are assumed to move", _RANGE_COLUMNS, _range_rows(verdict)),
             _table(
                 "Invariants",
                 ("name", "checked", "broken"),
@@ -87,6 +89,12 @@ def _page(verdict: Verdict, plots: list[str]) -> str:
     )
 
 
+def _range_rows(verdict: Verdict) -> list[tuple[str, ...]]:
+    margin = verdict.margin
+    columns = (margin.ranges_first_ppm, margin.ranges_highest_ppm, margin.ranges_last_ppm)
+    return [(name, *(f"{column[name] / 10_000:.2f} %" for column in columns)) for name in margin.ranges_first_ppm]
+
+
 def _tiles(verdict: Verdict) -> list[tuple[str, str]]:
     return [
         ("blocks", _number(verdict.blocks)),
@@ -96,7 +104,9 @@ def _tiles(verdict: Verdict) -> list[tuple[str, str]]:
         ("auctions", _number(verdict.auctions)),
         ("under maintenance at the end", _number(verdict.undercollateralised_at_end)),
         ("insurance fund, USDC", _number(verdict.insurance_atoms // USDC_ATOMS)),
+        ("insurance used, USDC", _number(verdict.insurance_used_atoms // USDC_ATOMS)),
         ("haircut, USDC", _number(verdict.haircut_atoms // USDC_ATOMS)),
+        ("margin calls", _number(verdict.margin.margin_calls)),
         ("instruments settled", _number(verdict.settled_instruments)),
         ("intervals without a block", _number(verdict.halted_blocks)),
     ]

@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from holdfast.primitives.smiles import SHIFT_MAX_PPM, WIDTH_MAX_PPM
+from holdfast.primitives.smiles import SHIFT_MAX_PPM, THETA_MAX_E12, WIDTH_MAX_PPM
 from holdfast.primitives.units import PPM
 from holdfast.risk.black import YEAR_S, Terms
 from holdfast.risk.documents import Document
@@ -20,6 +20,9 @@ _VARIANCE_MAX: Final = 100.0
 _SHIFT_MAX: Final = SHIFT_MAX_PPM / PPM
 _WIDTH_MAX: Final = WIDTH_MAX_PPM / PPM
 _ETA_MAX: Final = 2.0
+_E12: Final = 1e12
+_INTEGERS: Final = ("rho_ppm", "eta_ppm", "shift_ppm", "width_ppm")
+_SMILE_MAX: Final = 1e9
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -186,6 +189,11 @@ def _read_mark(row: Row, market: Market) -> Mark:
 
 
 def _read_surface(row: Row, seconds: float) -> SurfaceSlice:
+    if row.has("theta_e12"):
+        return _read_integers(row)
+    for name in _INTEGERS:
+        if row.has(name):
+            raise row.refuse(name, "goes with theta_e12 and the other integers, all five of them")
     if row.has("vol") == row.has("total_variance"):
         raise row.refuse("vol", "one of vol and total_variance has to be given, and not both")
     if row.has("vol"):
@@ -202,6 +210,19 @@ def _read_surface(row: Row, seconds: float) -> SurfaceSlice:
         shift=row.number("shift", least=-_SHIFT_MAX, most=_SHIFT_MAX) if row.has("shift") else 0.0,
         width=row.positive("width", most=_WIDTH_MAX) if row.has("width") else 1.0,
     )
+
+
+def _read_integers(row: Row) -> SurfaceSlice:
+    """Read a smile as the exchange holds it, and as a fit tells it; a double holds these exactly."""
+    for name in ("vol", "total_variance", "rho", "eta", "shift", "width"):
+        if row.has(name):
+            raise row.refuse(name, "is given beside theta_e12; give a smile in one way")
+    theta = row.positive("theta_e12", most=THETA_MAX_E12)
+    shape = [row.number(name, least=-_SMILE_MAX, most=_SMILE_MAX) for name in _INTEGERS]
+    for name, number in zip(("theta_e12", *_INTEGERS), (theta, *shape), strict=True):
+        if number != round(number):
+            raise row.refuse(name, f"{number:g} is not a whole number")
+    return SurfaceSlice(row.label, theta / _E12, *(number / PPM for number in shape))
 
 
 def _count_seconds(moment: dt.datetime, market: Market, row: Row, name: str) -> float:

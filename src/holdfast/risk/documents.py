@@ -26,7 +26,12 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "expiries": frozenset("underlying expiry forward forward_confidence rate rate_confidence vol_confidence".split()),
     "marks": frozenset(("instrument", "vol", "bid", "ask")),
-    "surfaces": frozenset("underlying expiry vol total_variance rho eta shift width".split()),
+    "surfaces": frozenset(
+        (
+            *("underlying", "expiry", "vol", "total_variance", "rho", "eta", "shift", "width"),
+            *("theta_e12", "rho_ppm", "eta_ppm", "shift_ppm", "width_ppm"),
+        )
+    ),
     "orders": frozenset(("instrument", "amount", "price", "quote")),
     "protections": frozenset(("underlying", "amount")),
 }

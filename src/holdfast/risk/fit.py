@@ -222,7 +222,7 @@ def _butterflies(shape: Shape) -> Floats:
     value, slope, _ = compute_form(shape, z)
     short = [np.minimum(value - _SHAPE_MIN, 0)]
     safe = np.maximum(value, _SHAPE_MIN / 2)
-    short.append(np.minimum(1 - z * slope / (2 * safe) - _DENSITY_MARGIN, 0))
+    short.append(np.minimum(1 - z * slope / (2 * safe) - shape.theta / (1 + 2 * shape.theta) - _DENSITY_MARGIN, 0))
     short.extend(
         np.where(value > _SHAPE_MIN / 2, np.minimum(compute_density(shape, z, headroom) - _DENSITY_MARGIN, 0), -1)
         for headroom in (0.0, 4.0)

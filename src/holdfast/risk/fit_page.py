@@ -1,6 +1,6 @@
 """The report of fits as a folder: one page, and each chain's smiles as SVG and PNG."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -21,10 +21,19 @@ _HEAD: Final = (
 )
 
 
-def write_page(found: Sequence[tuple[str, FitReport]], folder: Path) -> Path:
-    """Write the page and its pictures, and return where it is. Refuses: a folder that cannot be written."""
+def write_page(
+    found: Sequence[tuple[str, FitReport]], folder: Path, on_step: Callable[[int, str], None] | None = None
+) -> Path:
+    """Write the page and its pictures, and return where it is; `on_step` is told of each picture before it is drawn.
+
+    Refuses: a folder that cannot be written.
+    """
+    pictures = []
     try:
-        pictures = [_write_pictures(name, one, folder) for name, one in found]
+        for done, (name, one) in enumerate(found):
+            if on_step is not None:
+                on_step(done, f"{name} {one.fit.chain.underlying}")
+            pictures.append(_write_pictures(name, one, folder))
         page = folder / PAGE_NAME
         page.write_text(_make_page(found, pictures), encoding="utf-8")
     except OSError as error:

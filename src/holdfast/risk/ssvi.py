@@ -7,7 +7,7 @@ are fitted in `fit`, with shift and width besides.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from holdfast.primitives.smiles import RHO_MAX_PPM
 from holdfast.primitives.units import PPM
 from holdfast.risk.black import YEAR_S
+from holdfast.risk.least_squares import minimise
 from holdfast.risk.portfolio import SETTLEMENT_S, Expiry, SurfaceSlice
 from holdfast.risk.smile import Shape, compute_variance
 
@@ -23,23 +24,19 @@ FloatArray = NDArray[np.float64]
 
 # What the curvature is where the strikes do not tell it, and the skew too where there is only one.
 ETA_UNKNOWN: Final = 1.0
-BUTTERFLY_MAX: Final = 2.0
-_RHO_MAX: Final = RHO_MAX_PPM / PPM
+# A little inside of what the exchange's rule takes.
+BUTTERFLY_MAX: Final = 1.98
+_RHO_MAX: Final = 0.995 * RHO_MAX_PPM / PPM
 _STEPS_MAX: Final = 200
-_STEP: Final = 1e-6
-_DAMPING: Final = 1e-4
-_DAMPING_MAX: Final = 1e12
-_TINY: Final = 1e-12
 _PARAMETERS: Final = 3
 
 
-class FittedSmile(NamedTuple):
-    """A fit, how many single volatilities it is of, and how far it is off them, as fractions of volatility."""
+class FitErrors(NamedTuple):
+    """Of how many single volatilities a fit is, and how far it is off them, as fractions of volatility."""
 
-    smile: Shape
     points: int
-    error_mean: float
-    error_max: float
+    mean: float
+    largest: float
 
 
 def compute_average_share(seconds: float) -> float:
@@ -61,24 +58,31 @@ def surface_vol(surface: SurfaceSlice, strike: float, expiry: Expiry) -> float:
     return float(compute_vols(smile, np.array([math.log(strike / expiry.forward)]), expiry.seconds)[0])
 
 
-def fit_smile(moneyness: Sequence[float], vols: Sequence[float], seconds: float) -> FittedSmile:
+def fit_smile(moneyness: Sequence[float], vols: Sequence[float], seconds: float) -> Shape:
     """Fit level, skew and curvature to single volatilities by least squares; only as many of them as there are strikes.
 
     With two strikes the curvature is `ETA_UNKNOWN`, with one the skew is none besides.
     """
-    places: FloatArray = np.array(moneyness, dtype=np.float64)
-    wanted: FloatArray = np.array(vols, dtype=np.float64)
     free = min(_PARAMETERS, len(set(moneyness)))
-    level = float(np.mean(wanted)) ** 2 * seconds / YEAR_S / compute_average_share(seconds)
+    level = sum(vols) ** 2 / len(vols) ** 2 * seconds / YEAR_S / compute_average_share(seconds)
 
     def residuals(x: FloatArray) -> FloatArray:
-        return np.subtract(compute_vols(_decode(level, x), places, seconds), wanted, dtype=np.float64)
+        return _list_errors(_decode(level, x), moneyness, vols, seconds)
 
     starts = (-0.5, 0.0, 0.5) if free > 1 else (0.0,)
-    ends = [_minimise(residuals, np.array([0.0, math.atanh(rho / _RHO_MAX), 0.0])[:free]) for rho in starts]
-    best = min(ends, key=lambda x: float(np.sum(residuals(x) ** 2)))
-    errors = np.abs(residuals(best))
-    return FittedSmile(_decode(level, best), len(vols), float(np.mean(errors)), float(np.max(errors)))
+    firsts = [np.array([0.0, math.atanh(rho / _RHO_MAX), 0.0])[:free] for rho in starts]
+    ends = [minimise(residuals, first, iterations=_STEPS_MAX) for first in firsts]
+    return _decode(level, min(ends, key=lambda end: end.cost).parameters)
+
+
+def measure_errors(shape: Shape, moneyness: Sequence[float], vols: Sequence[float], seconds: float) -> FitErrors:
+    """Return how far a smile is off single volatilities."""
+    errors = np.abs(_list_errors(shape, moneyness, vols, seconds))
+    return FitErrors(len(vols), float(np.mean(errors)), float(np.max(errors)))
+
+
+def _list_errors(shape: Shape, moneyness: Sequence[float], vols: Sequence[float], seconds: float) -> FloatArray:
+    return np.subtract(compute_vols(shape, np.array(moneyness), seconds), vols, dtype=np.float64)
 
 
 def _decode(level: float, x: FloatArray) -> Shape:
@@ -87,25 +91,3 @@ def _decode(level: float, x: FloatArray) -> Shape:
     most = BUTTERFLY_MAX / (1 + abs(rho))
     eta = most / (1 + math.exp(-min(max(x[2], -30.0), 30.0))) if len(x) == _PARAMETERS else min(ETA_UNKNOWN, most)
     return Shape(level * math.exp(min(max(x[0], -20.0), 20.0)), rho, eta, 0.0, 1.0)
-
-
-def _minimise(residuals: Callable[[FloatArray], FloatArray], x: FloatArray) -> FloatArray:
-    """Return a least-squares minimum. Source: Marquardt 1963, with differences for derivatives."""
-    damping, value = _DAMPING, residuals(x)
-    for _ in range(_STEPS_MAX):
-        slope = np.stack([(residuals(x + _STEP * unit) - value) / _STEP for unit in np.eye(len(x))], axis=1)
-        curve, pull = slope.T @ slope, slope.T @ value
-        ridge = np.diag(np.diag(curve)) + _TINY * np.eye(len(x))
-        step = np.linalg.solve(curve + damping * ridge, -pull)
-        ahead = residuals(x + step)
-        gain = float(value @ value) - float(ahead @ ahead)
-        if gain <= 0:
-            damping *= 10
-            if damping > _DAMPING_MAX:
-                break
-            continue
-        is_done = gain <= _TINY * float(value @ value)
-        x, value, damping = x + step, ahead, max(damping / 10, _TINY)
-        if is_done:
-            break
-    return x

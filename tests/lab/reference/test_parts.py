@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from holdfast.lab import reference
 from holdfast.lab.reference import NotCoveredError, ReferenceExchange, accounts, fields, oracle, pricing, world
+from holdfast.lab.reference import ranges as reference_ranges
 from holdfast.lab.reference import surface as reference_surface
 from holdfast.lab.reference.auction import share_out
 from holdfast.lab.reference.listing import list_expiries
@@ -28,6 +29,8 @@ from holdfast.protocol.liquidation import rules as liquidation_rules
 from holdfast.protocol.margin import params as margin_params
 from holdfast.protocol.oracle import messages
 from holdfast.protocol.oracle import rules as oracle_rules
+from holdfast.protocol.ranges import rules as range_rules
+from holdfast.protocol.ranges.params import DEFAULT_LIMITS, RangeParams
 from holdfast.protocol.schema import TABLES
 from holdfast.protocol.surface import params as surface_params
 from holdfast.protocol.surface import rules as surface_rules
@@ -66,6 +69,58 @@ def test_nonces__in_any_order__are_used_up_and_refused_alike(highest: int, nonce
             code = int(refused.code)
         assert code == expected
         assert mine.nonces.get((1_000, bytes(32))) == window
+
+
+@st.composite
+def range_params(draw: st.DrawFn) -> RangeParams:
+    up = draw(st.integers(10_000, 500_000))
+    return RangeParams(
+        decay_ppm=draw(st.integers(900_000, 999_900)),
+        history_epochs=draw(st.integers(100, 130)),
+        quantile_ppm=draw(st.integers(950_000, 999_900)),
+        tail_start_ppm=draw(st.integers(2_807_000, 20_000_000)),
+        horizon_epochs=draw(st.integers(1, 1_440)),
+        model_weight_ppm=draw(st.integers(500_000, 750_000)),
+        buffer_ppm=draw(st.integers(0, 1_000_000)),
+        step_up_ppm=up,
+        step_down_ppm=draw(st.integers(2_000, min(up, 50_000))),
+        announce_epochs=draw(st.integers(1, 5)),
+        lag_ppm=draw(st.integers(0, 500_000)),
+        emergency_ppm=draw(st.integers(up, 1_000_000)),
+        correlation_doubt_ppm=draw(st.integers(100_000, 1_000_000)),
+    )
+
+
+@given(range_params(), st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=140))
+def test_range__of_any_past_and_parameters__is_the_same_to_both(params: RangeParams, returns: list[int]) -> None:
+    limits = DEFAULT_LIMITS[1]
+    theirs = range_rules.start_range(params, limits, ())
+    mine = theirs
+    for return_e9 in returns:
+        mine = reference_ranges._take(params, mine, return_e9)
+        theirs = range_rules._observe(params, theirs, return_e9)
+    assert mine == theirs
+    band = range_rules.compute_range_band(params, limits, theirs)
+    assert reference_ranges._range_band(params, limits, mine) == tuple(band)
+    assert reference_ranges._advance(params, mine.schedule, band) == range_rules.advance(params, theirs.schedule, band)
+
+
+@given(range_params(), st.lists(st.tuples(st.integers(-(10**9), 10**9), st.integers(-(10**9), 10**9)), max_size=30))
+def test_correlation__of_any_returns__is_the_same_to_both(params: RangeParams, pairs: list[tuple[int, int]]) -> None:
+    theirs = range_rules.start_correlation(params, (10**13, 2 * 10**13), pairs, 500_000)
+    mine = range_rules.start_correlation(params, (10**13, 2 * 10**13), (), 500_000)
+    for pair in pairs:
+        mine = reference_ranges._take_pair(params, mine, *pair)
+    assert (mine.covariance_e18, mine.variances_e18) == (theirs.covariance_e18, theirs.variances_e18)
+    band = range_rules.compute_weight_band(params, theirs.covariance_e18, *theirs.variances_e18)
+    assert reference_ranges._weight_band(params, mine) == tuple(band)
+
+
+@pytest.mark.parametrize("range_ppm", [50_000, 160_000, 329_900, 330_000, 330_100, 500_000])
+def test_grid__of_a_range__is_the_same_to_both(range_ppm: int) -> None:
+    grid = surface_params.make_grid(range_ppm)
+    surface_params.check(grid)
+    assert reference_ranges.make_grid(range_ppm) == grid
 
 
 @st.composite

@@ -162,6 +162,42 @@ def test_amount__that_a_double_cannot_say_exactly__is_still_its_lots() -> None:
     assert compute_margin(read(document)) == compute_margin(read(plain))
 
 
+@pytest.mark.parametrize("amount", [1e-9, -1e-83])
+def test_amount__too_small_for_a_lot__is_refused_and_not_taken_for_none(amount: float) -> None:
+    document = changed(account_document(), lambda case: case["positions"][0].update(amount=amount))
+    with pytest.raises(InputError, match=r"is not a multiple of the lot of 0.01 BTC"):
+        compute_margin(read(document))
+
+
+def test_surface__as_the_integers_of_a_fit__is_margined_as_they_are() -> None:
+    integers = {"theta_e12": 7_250_123_457, "rho_ppm": -201_001, "eta_ppm": 900_003, "shift_ppm": 100_007}
+
+    def give(case: Tree) -> None:
+        case["surfaces"][0] = {"underlying": "BTC", "expiry": "30JAN26", **integers, "width_ppm": 1_300_001}
+
+    surfaces = compute_margin(read(changed(account_document(), give))).figures["surfaces"]
+    assert isinstance(surfaces, list)
+    assert {**integers, "width_ppm": 1_300_001}.items() <= surfaces[0].items()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"rho_ppm": 1}, "rho_ppm: goes with theta_e12"),
+        ({"theta_e12": 10**9}, "vol: is given beside theta_e12"),
+        ({"vol": None, "rho": None, "eta": None, "theta_e12": 10**9, "rho_ppm": 0}, "eta_ppm: is missing"),
+        (
+            {"vol": None, "rho": None, "eta": None, "theta_e12": 1e9, "rho_ppm": 0.5, "eta_ppm": 1}
+            | {"shift_ppm": 0, "width_ppm": 10**6},
+            "rho_ppm: 0.5 is not a whole number",
+        ),
+    ],
+)
+def test_surface__in_two_ways_at_once_or_in_part__is_refused(fields: Tree, words: str) -> None:
+    with pytest.raises(InputError, match=rf"^surfaces\[0\]: {words}"):
+        read(changed(account_document(), lambda case: case["surfaces"][0].update(fields)))
+
+
 def test_parameters__in_place_of_the_defaults__change_the_requirement() -> None:
     before = compute_margin(read(account_document()))
     dearer = changed(account_document(), lambda case: case.update(parameters={"holdfast": {"short_im_ppm": 20_000}}))

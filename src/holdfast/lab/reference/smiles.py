@@ -89,7 +89,7 @@ def _has_density(shape: Shape) -> bool:
         if point.value < 20_000:  # noqa: PLR2004 -- a hundredth of the variance at the money
             return False
         inner = _E9 - point.z * point.slope // (2 * point.value)
-        if inner <= 0:
+        if inner <= shape.theta * _E9 // (_E12 + 2 * shape.theta):
             return False
         inner = min(inner, 3 * _E9)
         steep = point.slope**2 // _E9

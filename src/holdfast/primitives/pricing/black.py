@@ -54,11 +54,15 @@ class Tails(NamedTuple):
         moneyness /= deviation
         half = deviation * 0.5
         upper = half - moneyness
-        half += moneyness
         exponent = upper * upper
         exponent *= -0.5
-        density = exp(np.maximum(exponent, EXP_MIN))
-        return cls(deviation, upper, mills(np.abs(upper)), mills(half), density)
+        np.maximum(exponent, EXP_MIN, out=exponent)
+        # Both tails in one array: half as many calls.
+        ends = np.empty((2, *upper.shape))
+        np.abs(upper, out=ends[0])
+        np.add(half, moneyness, out=ends[1])
+        near, far = mills(ends)
+        return cls(deviation, upper, near, far, exp(exponent))
 
     def price(self) -> FloatArray:
         """Return the out-of-the-money option's price over the smaller of forward and strike."""

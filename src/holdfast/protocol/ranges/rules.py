@@ -112,8 +112,8 @@ def compute_weight_band(
 ) -> Band:
     """Return the weight of opposed scenarios at the low bound of the correlation.
 
-    Two underlyings that move apart by a deviation each are as likely as the root of (1 - correlation) / 2 of that with
-    a correlation of minus one: the deviation of their difference. Rounds: up.
+    Of what the difference of two equal moves deviates by at a correlation of minus one, it is the part that is left at
+    this one: the root of (1 - correlation) / 2. Rounds: up.
     """
     low_ppm = compute_correlation_ppm(covariance_e18, one_variance_e18, other_variance_e18)
     low_ppm = max(-PPM, low_ppm - params.correlation_doubt_ppm)

@@ -4,7 +4,7 @@ A surface is a smile an expiry: total variance at the money, and the four number
 has the form and the inequalities that keep it free of butterfly and calendar arbitrage.
 
 Between two expiries total variance is linear in time and the shape is that of the later one: its smile is free of
-butterflies at every smaller variance, and a smaller variance puts it under the later smile. Before the first expiry and
+butterflies at every smaller variance, and lies under the later one's there. Before the first expiry and
 beyond the last the nearest shape holds.
 """
 

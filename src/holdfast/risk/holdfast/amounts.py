@@ -102,6 +102,6 @@ def to_usd(atoms: int) -> float:
 
 def _count(amount: float, unit: float, row: str, field: str, name: str) -> int:
     count = amount / unit
-    if abs(count - round(count)) > _DUST:
+    if abs(count - round(count)) > _DUST or (amount and not round(count)):
         raise InputError(row, field, f"{amount:g} is not a multiple of {name}")
     return round(count)

@@ -181,8 +181,8 @@ def _tell_surfaces(account: Account) -> list[Figure]:
             "seconds": seconds,
             **part.smile._asdict(),
             "fitted_points": part.fit.points if part.fit else 0,
-            "fit_error_mean": part.fit.error_mean if part.fit else None,
-            "fit_error_max": part.fit.error_max if part.fit else None,
+            "fit_error_mean": part.fit.mean if part.fit else None,
+            "fit_error_max": part.fit.largest if part.fit else None,
         }
         for (underlying, seconds), part in account.market.slices.items()
     ]

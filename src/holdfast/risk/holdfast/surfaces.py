@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 from holdfast.primitives.smiles import THETA_MIN_E12, Smile, is_arbitrage_free
 from holdfast.risk.portfolio import Expiry, Portfolio
 from holdfast.risk.rows import InputError
-from holdfast.risk.smile import Shape, to_integers
-from holdfast.risk.ssvi import FittedSmile, fit_smile
+from holdfast.risk.smile import Shape, from_integers, to_integers
+from holdfast.risk.ssvi import FitErrors, fit_smile, measure_errors
 
 Key = tuple[str, float]
 
@@ -20,11 +20,11 @@ _LOWER_PERCENT: Final = 99
 
 
 class Slice(NamedTuple):
-    """One expiry's parameters; `fit` where they were fitted, and the row that an error names."""
+    """One expiry's smile; the errors of its fit where it was fitted, and the row that an error names."""
 
     row: str
     smile: Smile
-    fit: FittedSmile | None = None
+    fit: FitErrors | None = None
 
 
 def choose_slices(portfolio: Portfolio, wanted: Iterable[Key]) -> dict[Key, Slice]:
@@ -66,12 +66,12 @@ def _fit(portfolio: Portfolio, key: Key) -> Slice:
         raise InputError(
             expiry.row, "expiry", f"no surface and no volatility is given of {key[0]} in {expiry.seconds:g} seconds"
         )
-    fit = fit_smile([place for place, _ in points], [vol for _, vol in points], expiry.seconds)
-    smile = to_integers(fit.smile)
+    moneyness, vols = zip(*points, strict=True)
+    smile = to_integers(fit_smile(moneyness, vols, expiry.seconds))
     smile = smile._replace(theta_e12=max(THETA_MIN_E12, smile.theta_e12))
     while smile.eta_ppm > 1 and not is_arbitrage_free([smile]):
         smile = smile._replace(eta_ppm=smile.eta_ppm * _LOWER_PERCENT // 100)
-    return Slice(expiry.row, smile, fit)
+    return Slice(expiry.row, smile, measure_errors(from_integers(smile), moneyness, vols, expiry.seconds))
 
 
 def list_points(portfolio: Portfolio, expiry: Expiry) -> list[tuple[float, float]]:
