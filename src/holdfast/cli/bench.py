@@ -46,6 +46,18 @@ Example:
 
 Exit codes: 0 measured, whatever is met; 1 the exchange or the load failed; 2 bad input."""
 
+_RISK_HELP: Final = """Measure the risk engine against peers and physical limits, all in one run.
+
+Pricing, the risk array, implied volatility, the margin of a million accounts and of one fill, a block's whole risk step
+and the order paths. Every row runs in a process of its own, pinned to one core, and its result is compared with its
+peer's before either is timed. `make bench-peers` installs the peers; a row whose peer is missing says so.
+
+\b
+Example:
+  holdfast bench risk --rows quantlib,scipy,growth --report out/bench-risk
+
+Exit codes: 0 measured, whatever is reached; 1 a row failed or computed what its peer does not; 2 bad input."""
+
 
 bench = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode=None)
 
@@ -125,8 +137,38 @@ def live(
     typer.echo(figures.to_json() if as_json else "\n".join(figures.to_lines()))
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(f"bench live: {line}\n")
+@bench.command(help=_RISK_HELP)
+def risk(
+    rows: Annotated[
+        str | None, typer.Option(help="Rows to measure, by name, with commas.", metavar="NAMES", show_default="all")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small sizes: every row runs, the figures mean little.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write a page with the table and the plot.", metavar="DIR")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Measure the risk engine; `_RISK_HELP` is what a user reads."""
+    from holdfast.lab.bench.risk.rows import FULL, QUICK
+    from holdfast.lab.bench.risk.run import KEYS, measure_risk
+    from holdfast.lab.bench.risk.told import write_page
+
+    chosen = KEYS if rows is None else tuple(rows.split(","))
+    for key in chosen:
+        if key not in KEYS:
+            _refuse(f"--rows {key}: no such row; choose of {', '.join(KEYS)}", "bench risk")
+    figures = measure_risk(chosen, QUICK if quick else FULL, lambda line: _say(line, "risk"))
+    if report is not None:
+        _say(f"wrote {write_page(figures, report)}", "risk")
+    typer.echo(figures.to_json() if as_json else "\n".join(figures.to_lines()))
+    if not figures.is_sound:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _say(line: str, command: str = "live") -> None:
+    sys.stderr.write(f"bench {command}: {line}\n")
     sys.stderr.flush()
 
 
