@@ -6,6 +6,7 @@ import numpy as np
 
 from holdfast.primitives.check import ensure
 from holdfast.protocol.accounts.state import PAGE_BITS
+from holdfast.protocol.margin.rules.sums import sum_by
 from holdfast.protocol.margin.state import Int32Array, Int64Array, Sheet, Sources
 from holdfast.protocol.portfolio.state import INSTRUMENT_BITS
 from holdfast.protocol.surface.state import RiskArray
@@ -32,29 +33,46 @@ def make_sheets(array: RiskArray, sources: Sources, kept: dict[int, Sheet]) -> t
 
 def _make_sheet(page: int, positions: Columns, array: RiskArray, find: Int32Array, before: Sheet | None) -> Sheet:
     """Return the sheet of a page, without its cash; `before` lends what has not changed."""
+    if before is not None and before.positions.keys is positions.keys and _has_instruments(before, array):
+        return _change_sheet(before, positions, array)
     keys, (lots, costs) = positions.keys, positions.values
-    if before is not None and before.positions.keys is keys and _has_instruments(before, array):
-        numbers, account_ids, starts, places = before.numbers, before.account_ids, before.starts, before.places
-    else:
-        holders = (keys >> INSTRUMENT_BITS) + (page << PAGE_BITS)
-        firsts = np.flatnonzero(np.concatenate(([True], holders[1:] != holders[:-1])))
-        account_ids, starts = holders[firsts], np.append(firsts, len(keys)).astype(np.int64)
-        places = find[(keys & _INSTRUMENT_MASK) - array.instrument_ids[0]]
-        ensure(bool((places >= 0).all()), "what is held has a line in the risk array")
-        is_same = before is not None and np.array_equal(before.account_ids, account_ids)
-        numbers = before.numbers if before is not None and is_same else _number(account_ids)
+    holders = (keys >> INSTRUMENT_BITS) + (page << PAGE_BITS)
+    firsts = np.flatnonzero(np.concatenate(([True], holders[1:] != holders[:-1])))
+    account_ids = holders[firsts]
+    places = find[(keys & _INSTRUMENT_MASK) - array.instrument_ids[0]]
+    ensure(bool((places >= 0).all()), "what is held has a line in the risk array")
+    is_same = before is not None and np.array_equal(before.account_ids, account_ids)
     return Sheet(
         positions=positions,
         cash=None,
         instrument_ids=array.instrument_ids,
-        numbers=numbers,
+        numbers=before.numbers if before is not None and is_same else _number(account_ids),
         account_ids=account_ids,
-        starts=starts,
+        starts=np.append(firsts, len(keys)).astype(np.int64),
         places=places,
         lots=lots,
-        costs_atoms=np.add.reduceat(costs, starts[:-1]),
-        future_costs_atoms=np.add.reduceat(costs * array.is_future[places], starts[:-1]),
+        costs_atoms=np.add.reduceat(costs, firsts),
+        future_costs_atoms=np.add.reduceat(costs * array.is_future[places], firsts),
         cash_atoms=np.zeros(len(account_ids), dtype=np.int64),
+    )
+
+
+def _change_sheet(before: Sheet, positions: Columns, array: RiskArray) -> Sheet:
+    """Return a sheet after other lots and costs of the same positions; only what costs otherwise is added up."""
+    lots, costs = positions.values
+    earlier = before.positions.values[1]
+    moved = np.flatnonzero(costs != earlier)
+    holders = np.searchsorted(before.starts, moved, side="right") - 1
+    change = costs[moved] - earlier[moved]
+    accounts = len(before.account_ids)
+    return before._replace(
+        positions=positions,
+        cash=None,
+        instrument_ids=array.instrument_ids,
+        lots=lots,
+        costs_atoms=before.costs_atoms + sum_by(holders, change, accounts),
+        future_costs_atoms=before.future_costs_atoms
+        + sum_by(holders, change * array.is_future[before.places[moved]], accounts),
     )
 
 
