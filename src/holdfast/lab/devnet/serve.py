@@ -23,6 +23,7 @@ from holdfast.node.home import INDEX_FILE, HomeError
 from holdfast.node.keyguard import KeyInUseError
 from holdfast.node.ports import DiskError
 from holdfast.node.store import StoreError
+from holdfast.primitives import pricing
 
 READY_WITHIN_S = 60.0
 # Five threads share the interpreter; the default slice of 5 ms would be felt in every hop of a vote.
@@ -85,7 +86,8 @@ async def _serve(devnet: Devnet, options: Options) -> int:
         # What is loaded stays; the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        _log("ready", {"height": devnet.cluster.height, "port": gateway.port, "data": devnet.persistence})
+        place: dict[str, int | str] = {"port": gateway.port, "data": devnet.persistence}
+        _log("ready", {"height": devnet.cluster.height, **place, "kernel": pricing.ensure_kernel()})
         _announce(devnet, gateway.port, as_json=options.as_json)
         await _wait(stop, options.stop_after_s)
         _log("stopping", {"height": devnet.cluster.height})
