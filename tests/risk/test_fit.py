@@ -97,6 +97,22 @@ def test_fit__chain_with_a_butterfly__leaves_no_arbitrage() -> None:
     assert report.butterflies == report.crossings == 0
 
 
+def test_fit__to_marks__meets_them_and_not_the_quotes() -> None:
+    lines = make_lines(half_spread=3e-4)
+    plain = fit_chain(read_chains(to_csv(lines))[0])
+    vols = [vol + 0.02 for points in plain.points for vol in points.vol.tolist()]
+    marked = [[*line[:5], f"{vol:.9f}"] for line, vol in zip(lines, vols, strict=True)]
+    report = measure(fit_chain(read_chains(to_csv(marked))[0], to_marks=True))
+    assert report.mark_errors is not None
+    assert report.mark_errors.core is not None
+    assert report.errors.core is not None
+    assert report.mark_errors.core < 0.2
+    assert report.errors.core > 1.5
+    marked[7][5] = ""
+    with pytest.raises(InputError, match=f"{marked[7][0]}: mark_vol: is missing"):
+        fit_chain(read_chains(to_csv(marked))[0], to_marks=True)
+
+
 def test_fit__expiry_of_few_quotes__is_left_out_and_told() -> None:
     lines = make_lines()
     fit = fit_chain(read_chains(to_csv([*lines[:4], *lines[21:]]))[0])

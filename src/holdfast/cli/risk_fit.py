@@ -76,6 +76,9 @@ def fit(
         Path | None,
         typer.Option("--report", help="Write smile plots and index.html into this folder.", metavar="DIR"),
     ] = None,
+    to_marks: Annotated[
+        bool, typer.Option("--to-marks", help="Fit to the file's own marks, not to the middle of bid and ask.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fit option chains; `HELP` is what a user reads."""
@@ -83,7 +86,7 @@ def fit(
         if report is not None:
             _prepare(report)
         loaded = [(path, chain) for path in chains for chain in _load(path)]
-        found = _fit_all(loaded)
+        found = _fit_all(loaded, to_marks=to_marks)
     except InputError as error:
         _refuse(error, as_json=as_json)
     if report is not None:
@@ -117,7 +120,7 @@ def _load(path: Path) -> "list[Chain]":
         raise _at(path, error) from None
 
 
-def _fit_all(loaded: "Sequence[tuple[Path, Chain]]") -> "list[tuple[str, FitReport]]":
+def _fit_all(loaded: "Sequence[tuple[Path, Chain]]", *, to_marks: bool) -> "list[tuple[str, FitReport]]":
     from holdfast.risk.fit import fit_chain
     from holdfast.risk.fit_report import measure
 
@@ -126,7 +129,7 @@ def _fit_all(loaded: "Sequence[tuple[Path, Chain]]") -> "list[tuple[str, FitRepo
         for done, (path, chain) in enumerate(loaded):
             on_step(done, f"{path.name} {chain.underlying}")
             try:
-                found.append((path.name, measure(fit_chain(chain))))
+                found.append((path.name, measure(fit_chain(chain, to_marks=to_marks))))
             except InputError as error:
                 raise _at(path, error) from None
     return found
@@ -192,6 +195,8 @@ def _show(one: "FitReport") -> None:
     ]
     print_table(_COLUMNS, rows, title=f"{chain.underlying} {chain.time:%Y-%m-%d %H:%M:%S} UTC", numbers=_COLUMNS[1:])
     core, wings, largest = _write(one.errors)
+    if one.mark_errors is not None:
+        typer.echo("against marks: core {}, wings {}, largest {}".format(*_write(one.mark_errors)))
     typer.echo(
         f"all expiries: core {core}, wings {wings}, largest {largest} volatility points; "
         f"least density {one.density_least:.4f}, butterflies {one.butterflies}, crossings {one.crossings}; "
@@ -230,6 +235,7 @@ def _tell(name: str, one: "FitReport") -> dict[str, object]:
         "chain": name,
         "underlying": chain.underlying,
         "time": f"{chain.time:%Y-%m-%dT%H:%M:%SZ}",
+        "fitted_to": "marks" if one.fit.to_marks else "quotes",
         "rows": chain.rows,
         "left_out": {reason.name.lower(): count for reason, count in chain.left_out.items()},
         "thin_expiries": {f"{expiry:%Y-%m-%d}": count for expiry, count in one.fit.thin.items()},

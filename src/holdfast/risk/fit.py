@@ -77,7 +77,8 @@ class Points:
     years: float
     averaging: float  # the variance of the settlement average over that of its last price
     moneyness: Floats
-    vol: Floats
+    vol: Floats  # of the middle of bid and ask
+    target: Floats  # what is fitted to: the same, or the marks
     spread: Floats
     delta: Floats
     weight: Floats
@@ -90,18 +91,21 @@ class Fit:
     chain: Chain
     points: tuple[Points, ...]
     smiles: tuple[Smile, ...]
+    to_marks: bool
     thin: Mapping[dt.datetime, int]  # expiries left out for too few quotes, with how many they have
     stages: int  # in which crossing a neighbour cost more and more; none where none crossed
     moved: int  # smiles that no stage freed of crossing a neighbour, and that took part of its shape
 
 
-def fit_chain(chain: Chain) -> Fit:
-    """Return the surface of a chain.
+def fit_chain(chain: Chain, *, to_marks: bool = False) -> Fit:
+    """Return the surface of a chain, fitted to the middle of bid and ask, or to the volatilities that it calls marks.
 
-    Refuses: a chain without an expiry of at least five usable quotes.
+    Refuses: a chain without an expiry of at least five usable quotes; one without marks to fit to.
     """
     points = tuple(
-        make_points(expiry, quotes) for expiry, quotes in chain.expiries.items() if len(quotes) >= QUOTES_MIN
+        make_points(expiry, quotes, to_marks=to_marks)
+        for expiry, quotes in chain.expiries.items()
+        if len(quotes) >= QUOTES_MIN
     )
     if not points:
         left = ", ".join(f"{count} {reason}" for reason, count in chain.left_out.items())
@@ -115,11 +119,18 @@ def fit_chain(chain: Chain) -> Fit:
     smiles, moved = _repair(points, [to_integers(shape) for shape in shapes])
     ensure(is_arbitrage_free(smiles), "a fitted surface passes the chain's own test")
     thin = {expiry: len(quotes) for expiry, quotes in chain.expiries.items() if len(quotes) < QUOTES_MIN}
-    return Fit(chain, points, smiles, thin, stages, moved)
+    return Fit(chain, points, smiles, to_marks, thin, stages, moved)
 
 
-def make_points(expiry: dt.datetime, quotes: Sequence[Quote]) -> Points:
-    """Return an expiry's quotes with their implied volatilities, at the middle of bid and ask."""
+def make_points(expiry: dt.datetime, quotes: Sequence[Quote], *, to_marks: bool = False) -> Points:
+    """Return an expiry's quotes with their implied volatilities, at the middle of bid and ask.
+
+    Refuses: a quote without a mark, where marks are what is fitted to.
+    """
+    marks = [quote.mark_vol for quote in quotes if quote.mark_vol is not None]
+    if to_marks and len(marks) < len(quotes):
+        name = next(quote.instrument.name for quote in quotes if quote.mark_vol is None)
+        raise InputError(name, "mark_vol", "is missing, and marks are what is to be fitted to")
     moneyness = np.array([quote.moneyness for quote in quotes])
     seconds = quotes[0].seconds
     years = seconds / YEAR_S
@@ -139,6 +150,7 @@ def make_points(expiry: dt.datetime, quotes: Sequence[Quote]) -> Points:
         averaging=(seconds - 2 * SETTLING_S / 3) / seconds,
         moneyness=moneyness,
         vol=middle,
+        target=np.array(marks) if to_marks else middle,
         spread=high - low,
         delta=compute_delta(moneyness, middle * np.sqrt(years)),
         weight=weight,
@@ -154,7 +166,7 @@ def compute_vols(shape: Shape, points: Points) -> Floats:
 
 def _fit_alone(points: Points) -> Shape:
     middle = int(np.argmin(np.abs(points.moneyness)))
-    theta = points.vol[middle] ** 2 * points.years / points.averaging
+    theta = points.target[middle] ** 2 * points.years / points.averaging
     found = [
         minimise(
             lambda vector: np.concatenate([_misses(points, _decode(vector)), _butterflies(_decode(vector))]),
@@ -211,7 +223,7 @@ def _fit_together(points: Sequence[Points], start: Sequence[Shape], stage: int) 
 
 def _misses(points: Points, shape: Shape) -> Floats:
     """Return weighed errors in points, drawn in beyond one (soft L1)."""
-    error = points.weight * (compute_vols(shape, points) - points.vol) * _POINT / _ROBUST_POINTS
+    error = points.weight * (compute_vols(shape, points) - points.target) * _POINT / _ROBUST_POINTS
     misses: Floats = _ROBUST_POINTS * np.sign(error) * np.sqrt(2 * (np.sqrt(1 + error**2) - 1))
     return misses
 

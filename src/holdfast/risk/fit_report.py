@@ -65,7 +65,7 @@ class FitReport:
 
     fit: Fit
     expiries: tuple[ExpiryReport, ...]
-    errors: Errors
+    errors: Errors  # against the middle of bid and ask
     mark_errors: Errors | None  # against the volatilities that the file calls marks
     density_least: float
     butterflies: int
@@ -75,7 +75,8 @@ class FitReport:
 
     @property
     def is_within_limits(self) -> bool:
-        core, wings = self.errors.core, self.errors.wings
+        errors = self.mark_errors if self.fit.to_marks and self.mark_errors is not None else self.errors
+        core, wings = errors.core, errors.wings
         return (
             (core is None or core <= CORE_LIMIT)
             and (wings is None or wings <= WINGS_LIMIT)
