@@ -1,6 +1,7 @@
 //! Arrays of Python's buffer protocol as slices, checked for type, shape and overlap.
 #![allow(unsafe_code, reason = "a buffer is a bare pointer; here alone it becomes a slice, after the checks")]
 
+use std::any::type_name;
 use std::ops::Range;
 
 use pyo3::buffer::{Element, PyBuffer};
@@ -18,14 +19,31 @@ pub struct Held<T: Element> {
 
 /// Hold an array. Refuses: another element type, gaps between elements.
 pub fn hold<T: Element>(object: &Bound<'_, PyAny>, name: &'static str) -> PyResult<Held<T>> {
-    let bits = 8 * size_of::<T>();
-    let refuse = || PyValueError::new_err(format!("{name}: takes a C-contiguous array of int{bits}"));
+    let refuse = || {
+        let kind = match type_name::<T>() {
+            "f64" => "float64",
+            "i64" => "int64",
+            "i32" => "int32",
+            other => other,
+        };
+        PyValueError::new_err(format!("{name}: takes a C-contiguous array of {kind}; np.ascontiguousarray copies"))
+    };
     let buffer = PyBuffer::<T>::get(object).map_err(|_| refuse())?;
     if buffer.is_c_contiguous() {
         Ok(Held { name, buffer })
     } else {
         Err(refuse())
     }
+}
+
+/// Hold a table's columns. Refuses: another number of them, and what `hold` refuses.
+pub fn hold_columns<T: Element, const N: usize>(
+    objects: &[Bound<'_, PyAny>],
+    name: &'static str,
+) -> PyResult<[Held<T>; N]> {
+    let held = objects.iter().map(|object| hold(object, name)).collect::<PyResult<Vec<_>>>()?;
+    let found = held.len();
+    held.try_into().map_err(|_| PyValueError::new_err(format!("{name}: {found} columns are given where {N} belong")))
 }
 
 /// The memory that one call reads and writes. What is written overlaps nothing else, so that slices may be made of it.
@@ -59,7 +77,45 @@ impl Views {
     }
 }
 
+impl Views {
+    /// A table's columns, all of one shape.
+    pub fn read_columns<'a, T: Element, const N: usize>(
+        &mut self,
+        held: &'a [Held<T>; N],
+        shape: &[usize],
+    ) -> PyResult<[&'a [T]; N]> {
+        let mut columns = [&[][..]; N];
+        for (column, held) in columns.iter_mut().zip(held) {
+            *column = self.read(held, shape)?;
+        }
+        Ok(columns)
+    }
+
+    /// As `read_columns`, for writing.
+    pub fn write_columns<'a, T: Element, const N: usize>(
+        &mut self,
+        held: &'a mut [Held<T>; N],
+        shape: &[usize],
+    ) -> PyResult<[&'a mut [T]; N]> {
+        let mut columns = std::array::from_fn(|_| Default::default());
+        for (column, held) in columns.iter_mut().zip(held) {
+            *column = self.write(held, shape)?;
+        }
+        Ok(columns)
+    }
+}
+
 impl<T: Element> Held<T> {
+    /// The number of elements.
+    pub fn count(&self) -> usize {
+        self.buffer.item_count()
+    }
+
+    /// The length of each dimension.
+    pub fn shape(&self) -> &[usize] {
+        self.buffer.shape()
+    }
+
     pub fn refuse(&self, why: &str) -> PyErr {
         PyValueError::new_err(format!("{}: {why}", self.name))
     }

@@ -3,7 +3,6 @@
 //! Python keeps the state and owns every decision; a kernel is handed what it needs and returns what it computed.
 
 mod arrays;
-mod buffers;
 mod dispatch;
 mod ed25519;
 mod hash;

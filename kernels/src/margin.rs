@@ -15,7 +15,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::arrays::{hold, Held, Views, ANY};
-use crate::dispatch::Path;
+use crate::dispatch::choose;
+use holdfast_pricing::Path;
 use lanes::{run, Kernel, Row, SCENARIOS};
 use sums::{Fills, Kept, Reads, Sums};
 
@@ -122,7 +123,7 @@ fn sum_rows(
     threads: usize,
     path: Option<&str>,
 ) -> PyResult<()> {
-    let path = Path::choose(path)?;
+    let path = choose(path)?;
     let (positions, rows, mut out) = (Positions::hold(starts, places, lots)?, hold(rows, "rows")?, hold(out, "out")?);
     let mut views = Views::default();
     let (starts, places, lots) = positions.read(&mut views)?;
@@ -149,7 +150,7 @@ fn worst_rows(
     threads: usize,
     path: Option<&str>,
 ) -> PyResult<()> {
-    let path = Path::choose(path)?;
+    let path = choose(path)?;
     let (positions, rows, mut out) = (Positions::hold(starts, places, lots)?, hold(rows, "rows")?, hold(out, "out")?);
     let mut views = Views::default();
     let (starts, places, lots) = positions.read(&mut views)?;
@@ -176,7 +177,7 @@ fn add_fills(
     out: Array,
     path: Option<&str>,
 ) -> PyResult<()> {
-    let path = Path::choose(path)?;
+    let path = choose(path)?;
     let (mut sums, accounts, places) = (hold(sums, "sums")?, hold(accounts, "accounts")?, hold(places, "places")?);
     let (lots, rows, mut out) = (hold(lots, "lots")?, hold(rows, "rows")?, hold(out, "out")?);
     let mut views = Views::default();
@@ -196,7 +197,7 @@ fn add_fills(
 #[pyfunction]
 #[pyo3(signature = (rows, order, path = None))]
 fn read_rows(py: Python<'_>, rows: Array, order: Array, path: Option<&str>) -> PyResult<i64> {
-    let path = Path::choose(path)?;
+    let path = choose(path)?;
     let (rows, order) = (hold(rows, "rows")?, hold(order, "order")?);
     let mut views = Views::default();
     let rows = rows_of(views.read(&rows, &[ANY, SCENARIOS])?);

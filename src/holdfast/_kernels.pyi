@@ -81,8 +81,7 @@ def margin_account_stress(
     path: str | None = None,
 ) -> None: ...
 
-# Pricing: `path` is one of pricing_paths(); columns in the order of the tuples of `primitives.pricing`.
-def pricing_paths() -> list[str]: ...
+# Pricing: `path` is one of list_paths(); columns in the order of the tuples of `primitives.pricing`.
 def compute_marks(
     path: str,
     slice_columns: Sequence[npt.NDArray[np.int64]],

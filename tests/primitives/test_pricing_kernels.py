@@ -245,10 +245,10 @@ def test_native__strided_columns__are_taken_as_the_reference_takes_them() -> Non
 @pytest.mark.parametrize(
     ("remaining_ms", "out", "said"),
     [
-        (np.zeros(4, dtype=np.int64), np.empty(3, dtype=np.int64), "has 3 elements where 4 belong"),
-        (np.zeros(8, dtype=np.int64)[::2], np.empty(4, dtype=np.int64), "not contiguous"),
-        (np.zeros(4), np.empty(4, dtype=np.int64), "not compatible"),
-        (np.zeros(4, dtype=np.int64), np.frombuffer(bytes(32), dtype=np.int64), "read-only"),
+        (np.zeros(4, dtype=np.int64), np.empty(3, dtype=np.int64), r"out: takes the shape \[4\]"),
+        (np.zeros(8, dtype=np.int64)[::2], np.empty(4, dtype=np.int64), "remaining_ms: takes a C-contiguous"),
+        (np.zeros(4), np.empty(4, dtype=np.int64), "remaining_ms: takes a C-contiguous array of int64"),
+        (np.zeros(4, dtype=np.int64), np.frombuffer(bytes(32), dtype=np.int64), "out: is written to"),
     ],
 )
 def test_native__arrays_that_it_cannot_view__are_refused(remaining_ms: IntArray, out: IntArray, said: str) -> None:
@@ -257,5 +257,5 @@ def test_native__arrays_that_it_cannot_view__are_refused(remaining_ms: IntArray,
 
 
 def test_native__columns_too_few__are_refused() -> None:
-    with pytest.raises(ValueError, match="2 columns are given where 3 belong"):
+    with pytest.raises(ValueError, match="columns: 2 columns are given where 3 belong"):
         _kernels.black76_price("portable", [np.ones(1)] * 2, np.ones(1, dtype=np.uint8), np.empty(1))

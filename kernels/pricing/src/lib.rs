@@ -18,5 +18,5 @@ pub use array::{MarksJob, RowsJob};
 pub use black::{BlackJob, PriceJob};
 pub use implied::ImpliedJob;
 pub use inputs::{Grid, Marks, Options, Slices};
-pub use path::{Job, Path};
+pub use path::{Job, Path, Set};
 pub use surface::VolScaleJob;

@@ -7,8 +7,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path(Set);
 
+/// The instruction sets that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Set {
+pub enum Set {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -17,8 +18,14 @@ enum Set {
 }
 
 #[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("bmi2")
+}
+
+#[cfg(target_arch = "x86_64")]
 fn has_avx512() -> bool {
-    std::is_x86_feature_detected!("avx512f")
+    has_avx2()
+        && std::is_x86_feature_detected!("avx512f")
         && std::is_x86_feature_detected!("avx512dq")
         && std::is_x86_feature_detected!("avx512vl")
         && std::is_x86_feature_detected!("avx512bw")
@@ -35,7 +42,7 @@ impl Path {
             if has_avx512() {
                 found.push(Self(Set::Avx512));
             }
-            if std::is_x86_feature_detected!("avx2") {
+            if has_avx2() {
                 found.push(Self(Set::Avx2));
             }
         }
@@ -57,6 +64,12 @@ impl Path {
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
         }
+    }
+
+    /// What this path runs with; this machine has it.
+    #[must_use]
+    pub const fn set(self) -> Set {
+        self.0
     }
 
     /// Run one job with this path's instructions.

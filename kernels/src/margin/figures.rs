@@ -7,7 +7,7 @@ use super::lanes::{run, SCENARIOS};
 use super::scenarios::Scenarios;
 use super::{halve, refuse, rows_of, rows_of_mut, run_both, Array, Positions};
 use crate::arrays::{hold, Held, Views, ANY};
-use crate::dispatch::Path;
+use crate::dispatch::choose;
 
 /// The arrays of `margin_accounts` beside the positions.
 struct Book {
@@ -93,7 +93,7 @@ fn margin_accounts(
     threads: usize,
     path: Option<&str>,
 ) -> PyResult<()> {
-    let path = Path::choose(path)?;
+    let path = choose(path)?;
     let (positions, mut out) = (Positions::hold(starts, places, lots)?, hold(out, "out")?);
     let book = Book {
         rows: hold(rows, "rows")?,
@@ -136,7 +136,7 @@ fn margin_account_stress(
     out: Array,
     path: Option<&str>,
 ) -> PyResult<()> {
-    let path = Path::choose(path)?;
+    let path = choose(path)?;
     let (places, lots, rows) = (hold(places, "places")?, hold(lots, "lots")?, hold(rows, "rows")?);
     let (universes, mut out) = (hold(universes, "universes")?, hold(out, "out")?);
     let mut views = Views::default();

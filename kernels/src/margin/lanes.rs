@@ -2,7 +2,7 @@
 #![allow(clippy::inline_always, reason = "only what is inlined into a path's entry is compiled for that path")]
 
 #[cfg(not(target_arch = "x86_64"))]
-use crate::dispatch::Path;
+use holdfast_pricing::Path;
 
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -14,7 +14,7 @@ use std::arch::x86_64::{
 };
 
 use super::{pick, Kernel, Lanes, Portable, Row};
-use crate::dispatch::Path;
+use holdfast_pricing::{Path, Set};
 
 /// Vouches that the processor has AVX-512 F and DQ: only `run_avx512` makes one.
 #[derive(Clone, Copy)]
@@ -25,12 +25,11 @@ struct Avx512(());
 struct Avx2(());
 
 pub fn run<K: Kernel>(path: Path, kernel: K) -> K::Output {
-    assert!(path.is_available(), "a path is chosen among those that the processor can run");
-    match path {
-        // SAFETY, of both: the processor has the instructions, as was just asked.
-        Path::Avx512 => unsafe { run_avx512(kernel) },
-        Path::Avx2 => unsafe { run_avx2(kernel) },
-        Path::Portable => kernel.run(Portable),
+    match path.set() {
+        // SAFETY, of both: a path exists only where the processor has its instructions.
+        Set::Avx512 => unsafe { run_avx512(kernel) },
+        Set::Avx2 => unsafe { run_avx2(kernel) },
+        Set::Portable => kernel.run(Portable),
     }
 }
 

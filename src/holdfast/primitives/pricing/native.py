@@ -25,7 +25,7 @@ _MARK_COLUMNS: Final = len(Marks._fields)
 
 def list_paths() -> list[str]:
     """Return the instruction sets that this machine has: some of avx512, avx2, portable; the fastest first."""
-    return _kernels.pricing_paths()
+    return _kernels.list_paths()
 
 
 class Native:
