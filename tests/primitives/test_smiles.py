@@ -60,7 +60,7 @@ def pairs(draw: st.DrawFn) -> tuple[Smile, Smile]:
     return near, far
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(smiles())
 def test_smile__admitted__has_a_density_at_every_variance_up_to_four_times_its_own(smile: Smile) -> None:
     if is_arbitrage_free([smile]):
@@ -70,7 +70,7 @@ def test_smile__admitted__has_a_density_at_every_variance_up_to_four_times_its_o
         assert shape(smile, z)[0].min() > 0.019
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(smiles(), st.integers(1, 999))
 def test_smile__admitted__lies_lower_everywhere_at_a_smaller_variance(smile: Smile, share: int) -> None:
     if is_arbitrage_free([smile]):
@@ -80,7 +80,7 @@ def test_smile__admitted__lies_lower_everywhere_at_a_smaller_variance(smile: Smi
         assert is_arbitrage_free([less])
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(pairs())
 def test_smiles__admitted__do_not_cross(both: tuple[Smile, Smile]) -> None:
     near, far = both
@@ -91,6 +91,7 @@ def test_smiles__admitted__do_not_cross(both: tuple[Smile, Smile]) -> None:
         assert np.all(above >= below * (1 - 1e-3))
 
 
+@settings(deadline=None)
 @given(rho=st.integers(-990_000, 990_000), theta=st.integers(1, THETA_MAX_E12), growth=st.integers(0, 3_000_000))
 def test_ssvi__under_the_power_laws_bound__is_admitted(rho: int, theta: int, growth: int) -> None:
     # Gatheral and Jacquier, theorems 4.1 and 4.2: nothing more is asked of it.
