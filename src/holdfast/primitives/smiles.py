@@ -53,7 +53,8 @@ DENSITY_MIN_E9: Final = 10**6  # g may not come nearer to nothing than a thousan
 THETA_HEADROOM: Final = 4
 _BEND_MAX_E9: Final = 3 * E9  # beyond it (1 - z V'/2V) counts as this
 _PHI_RATIO_MAX_E9: Final = 4 * E9
-_GROWTH_MAX_PPM: Final = 1_000 * PPM
+_GROWTH_MAX: Final = 1_000
+_GROWTH_SMALL: Final = 4
 _ROOT_MAX: Final = 3 * E9
 _ROOT_SLACK: Final = 4  # what rounding moves a root by, in millionths; a smile is not above itself
 
@@ -172,7 +173,7 @@ def _has_no_calendar(smiles: Sequence[Smile], shapes: _Shapes) -> bool:
     """Tell whether each smile lies on or above the one before it: theta2 V2(r z) >= theta1 V1(z) with r = phi2/phi1."""
     if len(smiles) == 1:
         return True
-    ratios, shares, growths = [], [], []
+    ratios, shares, growths, scales = [], [], [], []
     for near, far in pairwise(smiles):
         if not _wings_stay_above(near, far):
             return False
@@ -182,8 +183,10 @@ def _has_no_calendar(smiles: Sequence[Smile], shapes: _Shapes) -> bool:
         if not 0 < ratios[-1] <= _PHI_RATIO_MAX_E9:
             return False
         shares.append(div_floor(near.theta_e12 * E9, far.theta_e12))
-        growths.append(min(div_floor(far.theta_e12 * PPM, near.theta_e12), _GROWTH_MAX_PPM))
-    ratio_e9, share_e9, growth = (_column(values) for values in (ratios, shares, growths))
+        # A small growth is known more closely, or neighbours of nearly one variance would seem to cross.
+        scales.append(E9 if far.theta_e12 < _GROWTH_SMALL * near.theta_e12 else PPM)
+        growths.append(min(div_floor(far.theta_e12 * scales[-1], near.theta_e12), _GROWTH_MAX * scales[-1]))
+    ratio_e9, share_e9, growth, scale = (_column(values) for values in (ratios, shares, growths, scales))
     rho = _column([smile.rho_ppm for smile in smiles])
     # Where the near smile bends its own root is known, and the far one's must be no less than what is left for it.
     z = _floor(shapes.z[:-1] * ratio_e9, E9)
@@ -196,7 +199,7 @@ def _has_no_calendar(smiles: Sequence[Smile], shapes: _Shapes) -> bool:
     z = _floor(shapes.z[1:] * E9, ratio_e9)
     is_near = np.abs(z) <= 4 * _Z_MAX
     z = np.where(is_near, z, 0)
-    most = _floor(shapes.value[1:] * growth, PPM) - shapes.level[:-1] - _floor(rho[:-1] * z, PPM)
+    most = _floor(shapes.value[1:] * growth, scale) - shapes.level[:-1] - _floor(rho[:-1] * z, PPM)
     most = np.minimum(np.maximum(most + _ROOT_SLACK, -1), _ROOT_MAX)
     reach = z + shapes.vertex[:-1]
     return bool(np.all(((most >= 0) & (reach * reach + shapes.scale[:-1] ** 2 <= most * most)) | ~is_near))
@@ -229,5 +232,6 @@ def _wings_stay_above(near: Smile, far: Smile) -> bool:
 # |z| <= sqrt(60) x 58.7 + 7, in millionths; the far smile sees it up to four times as far away.
 _Z_MAX: Final = div_floor(_root(WIDTH_MAX_PPM * PPM) * int(_COSH_E9.max()), E9) + RHO_MAX_PPM + SHIFT_MAX_PPM
 ensure(2 * _Z_MAX * 4 * E9 < 2**63, "a point's place in the far smile fits")
+ensure(2 * (_Z_MAX + PPM) * max(_GROWTH_SMALL * E9, _GROWTH_MAX * PPM) < 2**63, "a grown variance fits")
 ensure((4 * _Z_MAX + RHO_MAX_PPM + SHIFT_MAX_PPM) ** 2 + WIDTH_MAX_PPM * PPM < 2**63, "its square fits")
 ensure(_ROOT_MAX**2 < 2**63 and _ROOT_MAX > 4 * _Z_MAX, "a root that is too large stays so")
