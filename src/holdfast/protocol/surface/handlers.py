@@ -104,6 +104,9 @@ def build_array(draft: Draft) -> RiskArray:
     ids = marks.keys()
     listing = get_listing(draft)
     instrument_ids = _freeze(np.array(ids, dtype=np.int64))
+    if np.array_equal(instrument_ids, listing.ids):
+        # The same array from block to block, so that whoever keeps it sees at once that nothing was listed.
+        instrument_ids = listing.ids
     # An instrument without a mark has no line.
     at = np.searchsorted(listing.ids, instrument_ids)
     underlyings, is_future, groups, tick_values, lots_e8 = (

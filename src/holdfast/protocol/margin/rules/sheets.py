@@ -6,7 +6,6 @@ import numpy as np
 
 from holdfast.primitives.check import ensure
 from holdfast.protocol.accounts.state import PAGE_BITS
-from holdfast.protocol.margin.rules.sums import sum_by
 from holdfast.protocol.margin.state import Int32Array, Int64Array, Sheet, Sources
 from holdfast.protocol.portfolio.state import INSTRUMENT_BITS
 from holdfast.protocol.surface.state import RiskArray
@@ -64,15 +63,16 @@ def _change_sheet(before: Sheet, positions: Columns, array: RiskArray) -> Sheet:
     moved = np.flatnonzero(costs != earlier)
     holders = np.searchsorted(before.starts, moved, side="right") - 1
     change = costs[moved] - earlier[moved]
-    accounts = len(before.account_ids)
+    costs_atoms, future_costs_atoms = before.costs_atoms.copy(), before.future_costs_atoms.copy()
+    np.add.at(costs_atoms, holders, change)
+    np.add.at(future_costs_atoms, holders, change * array.is_future[before.places[moved]])
     return before._replace(
         positions=positions,
         cash=None,
         instrument_ids=array.instrument_ids,
         lots=lots,
-        costs_atoms=before.costs_atoms + sum_by(holders, change, accounts),
-        future_costs_atoms=before.future_costs_atoms
-        + sum_by(holders, change * array.is_future[before.places[moved]], accounts),
+        costs_atoms=costs_atoms,
+        future_costs_atoms=future_costs_atoms,
     )
 
 
@@ -119,6 +119,9 @@ def _number(account_ids: Int64Array) -> dict[int, int]:
 
 def _pick_cash(cash: Columns, page: int, account_ids: Int64Array) -> Int64Array:
     keys = account_ids - (page << PAGE_BITS)
+    if np.array_equal(keys, cash.keys):
+        all_of_page: Int64Array = cash.values[0]
+        return all_of_page
     places = np.searchsorted(cash.keys, keys)
     found = np.zeros(len(keys), dtype=np.int64)
     inside = np.flatnonzero(places < len(cash.keys))
