@@ -1,7 +1,6 @@
 """The plots of a replay's report. This file alone imports matplotlib."""
 
 from collections.abc import Callable, Sequence
-from io import BytesIO, StringIO
 from itertools import pairwise
 from typing import Final
 
@@ -9,37 +8,13 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
-from matplotlib.typing import RcKeyType
 
 from holdfast.lab.faults import Fault
 from holdfast.lab.replay_series import Series
 from holdfast.primitives.units import DAY_MS, E8, HOUR_MS, MINUTE_MS, USDC_ATOMS
+from holdfast.risk.plot_style import COLOURS, INK, STYLE, to_png, to_svg
 
-INK: Final = "#1f2933"
-GRID: Final = "#e4e7eb"
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
-COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a000")
-FAULT_COLOUR: Final = "#d55e00"
-STYLE: Final[dict[RcKeyType, object]] = {
-    "axes.edgecolor": "#9aa5b1",
-    "axes.grid": True,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "figure.facecolor": "white",
-    "font.size": 9,
-    "grid.color": GRID,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "holdfast",
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
+FAULT_COLOUR: Final = COLOURS[1]
 Draw = Callable[[Axes, Series], None]
 _NAN: Final = float("nan")
 _TICK_HOURS: Final = (1 / 60, 1 / 12, 1 / 6, 1 / 4, 1 / 2, 1, 2, 3, 6, 12, 24, 72, 168)
@@ -56,16 +31,10 @@ def make_svgs(series: Series, faults: Sequence[Fault]) -> list[tuple[str, str]]:
             axes = figure.add_subplot()
             draw(axes, series)
             _finish(axes, series, faults, "")
-            text = StringIO()
-            figure.savefig(text, format="svg", metadata={"Date": None})
-            svg = text.getvalue()
-            plots.append((title, svg[svg.index("<svg") :]))
+            plots.append((title, to_svg(figure)))
         figure = Figure(figsize=(9.6, 5.4), layout="constrained")
         _draw_bands(figure, series, faults)
-        text = StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-        svg = text.getvalue()
-        plots.insert(len(series.medians), ("Accounts' equity by kind", svg[svg.index("<svg") :]))
+        plots.insert(len(series.medians), ("Accounts' equity by kind", to_svg(figure)))
     return plots
 
 
@@ -86,9 +55,7 @@ def make_overview(series: Series, faults: Sequence[Fault], headline: str) -> byt
             axes = figure.add_subplot(grid[place // 2, :] if is_wide else grid[place // 2, place % 2])
             draw(axes, series)
             _finish(axes, series, faults, title)
-        image = BytesIO()
-        figure.savefig(image, format="png")
-        return image.getvalue()
+        return to_png(figure)
 
 
 def list_plots(series: Series) -> list[tuple[str, Draw]]:

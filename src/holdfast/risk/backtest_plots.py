@@ -4,7 +4,6 @@ The horizontal axis counts epochs, so that histories joined over years stand sid
 """
 
 from collections.abc import Callable, Iterator
-from io import BytesIO, StringIO
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -14,37 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
-from matplotlib.typing import RcKeyType
 
 from holdfast.primitives.units import DAY_MS, PPM
 from holdfast.risk.backtest import Backtest
 from holdfast.risk.backtest_words import show_time
 from holdfast.risk.backtests import Result
+from holdfast.risk.plot_style import COLOURS, INK, STYLE, to_png, to_svg
 
-INK: Final = "#1f2933"
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
-COLOURS: Final = {"adaptive": "#0072b2", "fixed": "#7f7f7f", "ewma": "#e69f00", "historical": "#009e73"}
-BREACH: Final = "#d55e00"
-STYLE: Final[dict[RcKeyType, object]] = {
-    "axes.edgecolor": "#9aa5b1",
-    "axes.grid": True,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "figure.facecolor": "white",
-    "font.size": 9,
-    "grid.color": "#e4e7eb",
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "holdfast",
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
+MODEL_COLOURS: Final = {"adaptive": COLOURS[0], "fixed": COLOURS[6], "ewma": COLOURS[4], "historical": COLOURS[2]}
+BREACH: Final = COLOURS[1]
 _WIDTH: Final = 9.6
 _TICKS: Final = 6
 _CALENDAR_ROWS_MAX: Final = 12
@@ -81,11 +58,7 @@ def _draw(name: str, title: str, height: float, result: Result, draw: Callable[[
         rows = height or max(2.2, 0.09 * len(_list_days(result)) + 1.2)
         figure = Figure(figsize=(_WIDTH, rows), layout="constrained")
         draw(figure, result)
-        text, image = StringIO(), BytesIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-        figure.savefig(image, format="png", dpi=110)
-    svg = text.getvalue()
-    return Plot(name, title, svg[svg.index("<svg") :], image.getvalue())
+        return Plot(name, title, to_svg(figure), to_png(figure))
 
 
 def _prices(figure: Figure, result: Result) -> None:
@@ -115,7 +88,7 @@ def _draw_band(axes: Axes, result: Result, places: dict[int, int], found: Backte
         ends = [places[window.time_ms] + length for window in windows]
         lows = [window.price * (1 - window.range_ppm / PPM) for window in windows]
         highs = [window.price * (1 + window.range_ppm / PPM) for window in windows]
-        axes.fill_between(ends, lows, highs, color=COLOURS.get(found.model, INK), alpha=0.18, linewidth=0)
+        axes.fill_between(ends, lows, highs, color=MODEL_COLOURS.get(found.model, INK), alpha=0.18, linewidth=0)
     hits = [window for window in found.windows if window.is_breach]
     ends = [places[window.time_ms] + length for window in hits]
     axes.scatter(ends, [window.reached for window in hits], s=12, color=BREACH, zorder=3, linewidths=0)
@@ -132,7 +105,7 @@ def _ranges(figure: Figure, result: Result) -> None:
                 [one.range_ppm / PPM for one in announced],
                 where="post",
                 label="" if count else model,
-                color=COLOURS.get(model, INK),
+                color=MODEL_COLOURS.get(model, INK),
                 linewidth=1.4,
             )
     windows = max((found.windows for found in result.backtests.values()), key=len)

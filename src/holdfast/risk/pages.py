@@ -29,7 +29,7 @@ def make_scenarios_page(table: ScenarioTable, title: str) -> str:
         f"Scenarios of {title}",
         (
             f"<p>{escape(MODELS[table.model].title)}. The grid is worst at {escape(place)}: {_number(loss)} USD.</p>",
-            _inline(draw_scenarios_svg(table)),
+            draw_scenarios_svg(table).decode(),
             "<h2>Profit or loss, USD</h2>",
             _table(columns, rows),
             "<h2>Listed by the model</h2>",
@@ -40,7 +40,7 @@ def make_scenarios_page(table: ScenarioTable, title: str) -> str:
 
 def make_comparison_page(answers: Mapping[str, Answers]) -> str:
     """Return the page of portfolios under all models: bars, requirements, and every model's scenarios."""
-    parts = [_inline(draw_comparison_svg(answers))]
+    parts = [draw_comparison_svg(answers).decode()]
     columns = ("model", "initial, USD", "maintenance, USD", "mark to market, USD", "worst scenario")
     for name, found in answers.items():
         rows: list[tuple[str | float, ...]] = []
@@ -67,11 +67,6 @@ def _page(title: str, parts: Iterable[str]) -> str:
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
     body = "\n".join((f"<h1>{escape(title)}</h1>", *parts))
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
-
-
-def _inline(svg: bytes) -> str:
-    text = svg.decode()
-    return text[text.index("<svg") :]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:

@@ -1,7 +1,6 @@
 """The pictures of `holdfast risk`, as PNG or SVG. This file alone of the package imports matplotlib."""
 
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Final, Literal
 
 import matplotlib as mpl
@@ -10,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
-from matplotlib.typing import RcKeyType
 
 from holdfast.risk.models import MODELS
+from holdfast.risk.plot_style import COLOURS, INK, STYLE, to_png, to_svg
 from holdfast.risk.result import MarginResult
 from holdfast.risk.rows import InputError
 from holdfast.risk.scenarios import ScenarioTable
@@ -20,28 +19,7 @@ from holdfast.risk.scenarios import ScenarioTable
 Answers = Mapping[str, MarginResult | InputError]
 Format = Literal["png", "svg"]
 
-INK: Final = "#1f2933"
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
-LOSS: Final = "#d55e00"
-GAIN: Final = "#0072b2"
-SECOND: Final = "#56b4e9"
-STYLE: Final[dict[RcKeyType, object]] = {
-    "axes.edgecolor": "#9aa5b1",
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "figure.facecolor": "white",
-    "font.size": 9,
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "holdfast",
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
+GAIN, LOSS, SECOND = COLOURS[0], COLOURS[1], COLOURS[5]
 # Beyond this many cells their numbers cannot be read.
 _WRITTEN_MAX: Final = 150
 _TICKS_MAX: Final = 21
@@ -152,6 +130,4 @@ def _dollars(value: float, _place: object) -> str:
 
 
 def _save(figure: Figure, kind: Format) -> bytes:
-    image = BytesIO()
-    figure.savefig(image, format=kind, metadata={"Date": None} if kind == "svg" else None)
-    return image.getvalue()
+    return to_png(figure) if kind == "png" else to_svg(figure).encode()

@@ -1,6 +1,5 @@
 """The plots of a fit: each expiry's smile over its quotes. This file alone of the fit imports matplotlib."""
 
-from io import BytesIO, StringIO
 from typing import Final
 
 import matplotlib as mpl
@@ -11,38 +10,18 @@ from matplotlib.typing import RcKeyType
 
 from holdfast.risk.fit import compute_vols
 from holdfast.risk.fit_report import CORE_DELTA, ExpiryReport, FitReport
+from holdfast.risk.plot_style import COLOURS, STYLE, to_png, to_svg
 from holdfast.risk.smile import compute_variance, from_integers
 
-INK: Final = "#1f2933"
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
-FITTED: Final = "#d55e00"
-CORE: Final = "#0072b2"
-WING: Final = "#56b4e9"
-STYLE: Final[dict[RcKeyType, object]] = {
-    "axes.edgecolor": "#9aa5b1",
-    "axes.grid": True,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 9,
-    "figure.facecolor": "white",
-    "font.size": 8,
-    "grid.color": "#e4e7eb",
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "holdfast",
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
+CORE, FITTED, WING = COLOURS[0], COLOURS[1], COLOURS[5]
+_SMALL: Final[dict[RcKeyType, object]] = {"axes.titlesize": 9, "axes.titleweight": "normal", "font.size": 8}
 _COLUMNS: Final = 3
 _VOL_ROOM: Final = 1.15
 
 
 def draw_smiles(report: FitReport) -> tuple[str, bytes]:
     """Return the smiles of all expiries on one page, as SVG and as PNG."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context({**STYLE, **_SMALL}):
         rows = -(-(len(report.expiries) + 1) // _COLUMNS)
         figure = Figure(figsize=(4.2 * _COLUMNS, 2.7 * rows + 0.4), layout="constrained", dpi=110)
         chain = report.fit.chain
@@ -60,11 +39,7 @@ def draw_smiles(report: FitReport) -> tuple[str, bytes]:
         for panel in axes[len(report.expiries) + 1 :]:
             panel.set_visible(False)
         axes[0].legend(loc="best")
-        text, image = StringIO(), BytesIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-        figure.savefig(image, format="png", metadata={"Software": None})
-        svg = text.getvalue()
-        return svg[svg.index("<svg") :], image.getvalue()
+        return to_svg(figure), to_png(figure)
 
 
 def _draw_expiry(axes: Axes, expiry: ExpiryReport) -> None:

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from holdfast.lab.bench.live_soak import MIB, Sample, Soak
-from holdfast.lab.report_plots import COLOURS, STYLE
+from holdfast.risk.plot_style import COLOURS, STYLE
 
 PAGE_NAME: Final = "index.html"
 _MINUTE_S: Final = 60.0

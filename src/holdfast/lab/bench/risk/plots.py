@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from holdfast.lab.bench.risk.duel import Growth
-from holdfast.lab.report_plots import COLOURS, STYLE
+from holdfast.risk.plot_style import COLOURS, STYLE
 
 _MIB: Final = 2**20
 
