@@ -120,7 +120,7 @@ def build_array(draft: Draft) -> RiskArray:
         )
     )
     rows = np.frombuffer(b"".join([stored[instrument_id] for instrument_id in ids]), dtype="<i8")
-    rows = _align(rows.astype(np.int64, copy=False)).reshape(-1, SCENARIOS)
+    rows = _freeze(_align(rows.astype(np.int64, copy=False)).reshape(-1, SCENARIOS))
     prices_e8 = np.array([marks[instrument_id].mark_e8 for instrument_id in ids], dtype=np.int64)
     values = _freeze(rules.values_per_lot_atoms(prices_e8, lots_e8))
     feeds = dict(draft[FEEDS].items())
