@@ -26,10 +26,12 @@ def test_kills__under_load__lose_nothing(tmp_path: Path) -> None:
     for index, store in enumerate(kills.list_stores(tmp_path / "data")):
         chain.add_store(index, store, signatures)
     assert journals.judge(tmp_path / "client", chain).violations
-    assert kills.check_money(tmp_path / "data", tmp_path / "data" / "validator-0" / "store", chain) == []
+    # A validator that stood a block behind the others when all ended cannot tell.
+    stores = kills.list_stores(tmp_path / "data")
+    assert [text for store in stores for text in kills.check_money(tmp_path / "data", store, chain)] == []
     chain.deposited_atoms[0] += 1
-    found = kills.check_money(tmp_path / "data", tmp_path / "data" / "validator-0" / "store", chain)
-    assert [text.startswith("USDC: the blocks tell of") for text in found] == [True]
+    found = [text for store in stores for text in kills.check_money(tmp_path / "data", store, chain)]
+    assert {text.startswith("USDC: the blocks tell of") for text in found} == {True}
 
 
 def test_exchange__that_cannot_come_up__is_told_in_its_own_words(tmp_path: Path) -> None:
