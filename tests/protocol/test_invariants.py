@@ -20,7 +20,7 @@ from holdfast.protocol.accounts.state import (
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import ORDERS, Order, Side
-from holdfast.protocol.instruments.state import INSTRUMENTS
+from holdfast.protocol.instruments.state import INSTRUMENTS, LISTING
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import BALANCES, DUST, USDC
 from holdfast.protocol.liquidation.handlers import list_unhealthy
@@ -216,6 +216,12 @@ def hide_coins_from_margin(draft: Draft, _: BlockContext, market: Market) -> Non
 def lose_a_holder(draft: Draft, _: BlockContext, market: Market) -> None:
     holders = draft[HOLDERS][market.future()]
     draft[HOLDERS].put(market.future(), holders[:-1])
+
+
+@fault("INDICES_EQUAL_PRIMARY")
+def list_another_lot(draft: Draft, _: BlockContext, market: Market) -> None:
+    listing = draft[LISTING][0]
+    draft[LISTING].put(0, listing._replace(lots_e8=listing.lots_e8 + 1))
 
 
 @fault("INDICES_EQUAL_PRIMARY")

@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.primitives.check import ensure
-from holdfast.primitives.units import PPM, div_floor
+from holdfast.primitives.units import PPM, div_floor, sqrt_floor
 
 IntArray = npt.NDArray[np.int64]
 
@@ -127,8 +127,8 @@ def _compute_shapes(smiles: Sequence[Smile]) -> _Shapes:
     for smile in smiles:
         vertex = smile.rho_ppm + smile.shift_ppm
         width_e12 = div_floor((E12 - smile.rho_ppm**2) * smile.width_ppm, PPM)
-        level = 2 * PPM - _root(vertex**2 + width_e12)
-        scalars.append((smile.rho_ppm, vertex, _root(width_e12), level))
+        level = 2 * PPM - sqrt_floor(vertex**2 + width_e12)
+        scalars.append((smile.rho_ppm, vertex, sqrt_floor(width_e12), level))
     rho, vertex, scale, level = (column[:, None] for column in np.array(scalars, dtype=np.int64).T)
     z = _floor(scale * _SINH_E9, E9) - vertex
     root = _floor(scale * _COSH_E9, E9)
@@ -179,7 +179,7 @@ def _has_no_calendar(smiles: Sequence[Smile], shapes: _Shapes) -> bool:
             return False
         above = far.eta_ppm**2 * near.theta_e12 * (E12 + near.theta_e12)
         below = near.eta_ppm**2 * far.theta_e12 * (E12 + far.theta_e12)
-        ratios.append(_root(div_floor(above * E9**2, below)))
+        ratios.append(sqrt_floor(div_floor(above * E9**2, below)))
         if not 0 < ratios[-1] <= _PHI_RATIO_MAX_E9:
             return False
         shares.append(div_floor(near.theta_e12 * E9, far.theta_e12))
@@ -205,14 +205,6 @@ def _has_no_calendar(smiles: Sequence[Smile], shapes: _Shapes) -> bool:
     return bool(np.all(((most >= 0) & (reach * reach + shapes.scale[:-1] ** 2 <= most * most)) | ~is_near))
 
 
-def _root(value: int) -> int:
-    """Return a square root, by Newton's method from above. Rounds: down."""
-    root = 1 << (value.bit_length() + 1 >> 1)
-    while root * root > value:
-        root = root + div_floor(value, root) >> 1
-    return root
-
-
 def _floor(numerators: IntArray, denominators: IntArray | int) -> IntArray:
     quotients: IntArray = np.floor_divide(numerators, denominators)
     return quotients
@@ -230,7 +222,7 @@ def _wings_stay_above(near: Smile, far: Smile) -> bool:
 
 
 # |z| <= sqrt(60) x 58.7 + 7, in millionths; the far smile sees it up to four times as far away.
-_Z_MAX: Final = div_floor(_root(WIDTH_MAX_PPM * PPM) * int(_COSH_E9.max()), E9) + RHO_MAX_PPM + SHIFT_MAX_PPM
+_Z_MAX: Final = div_floor(sqrt_floor(WIDTH_MAX_PPM * PPM) * int(_COSH_E9.max()), E9) + RHO_MAX_PPM + SHIFT_MAX_PPM
 ensure(2 * _Z_MAX * 4 * E9 < 2**63, "a point's place in the far smile fits")
 ensure(2 * (_Z_MAX + PPM) * max(_GROWTH_SMALL * E9, _GROWTH_MAX * PPM) < 2**63, "a grown variance fits")
 ensure((4 * _Z_MAX + RHO_MAX_PPM + SHIFT_MAX_PPM) ** 2 + WIDTH_MAX_PPM * PPM < 2**63, "its square fits")

@@ -13,7 +13,8 @@ from holdfast.primitives.check import BrokenInvariantError, ensure
 from holdfast.protocol.accounts.state import ACCOUNTS, CLEARING_BASE, FEE_POT, INSURANCE_FUND, NONCES, NonceWindow
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book.state import ORDERS, SIDES, Side
-from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
+from holdfast.protocol.instruments.rules import compute_listing
+from holdfast.protocol.instruments.state import INSTRUMENTS, LISTING, Kind, Listing
 from holdfast.protocol.ledger.handlers import get_held_atoms
 from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, DUST, USDC, VAULT
 from holdfast.protocol.limits import NONCE_WINDOW
@@ -265,6 +266,11 @@ def indices_equal_primary(draft: Draft, block: BlockContext) -> None:
     rebuild(shadow)
     for table in DERIVED:
         ensure(draft[table].as_dict() == shadow[table].as_dict(), f"the index of {table.name} is fresh")
+    listing = draft[LISTING].get(0)
+    if listing is not None:
+        anew = compute_listing(draft[INSTRUMENTS].items())
+        is_same = all(np.array_equal(getattr(listing, field), getattr(anew, field)) for field in Listing._fields)
+        ensure(is_same, "the listing is that of the instruments")
 
 
 _SUMS_OF_MATRIX: Final = (

@@ -4,25 +4,27 @@ import numpy as np
 import pytest
 
 from holdfast import _kernels
+from holdfast.primitives import pricing
 from holdfast.protocol.limits import ACCOUNT_LOTS_MAX, ROW_ATOMS_MAX
+from holdfast.protocol.margin.rules import sums
 from holdfast.protocol.margin.rules.sheets import make_loose_sheet
 from holdfast.protocol.margin.rules.sums import (
     Extras,
-    Lines,
     Sums,
+    sum_account,
     sum_accounts_native,
     sum_accounts_numpy,
 )
-from holdfast.protocol.margin.state import Sheet
+from holdfast.protocol.margin.state import KernelLines, Sheet
 from holdfast.protocol.surface.state import RiskArray
 from holdfast.state.columns import empty_columns
 
 INSTRUMENTS = 60
 
 
-def make_lines(rng: np.random.Generator, largest: int) -> Lines:
+def make_lines(rng: np.random.Generator, largest: int) -> KernelLines:
     is_future = rng.integers(0, 2, INSTRUMENTS)
-    return Lines(
+    return KernelLines(
         rng.integers(-largest, largest, (INSTRUMENTS, 32)),
         rng.integers(0, largest, INSTRUMENTS),
         rng.integers(0, 3, INSTRUMENTS),
@@ -75,6 +77,19 @@ def test_native__random_sheets__are_what_numpy_sums(seed: int, largest: int, lot
             assert_same(sum_accounts_native(sheet, lines, extras, weight, path), expected)
 
 
+@pytest.mark.parametrize("kernel", pricing.list_kernels())
+def test_one_account__alone__has_the_sums_of_its_own_rows(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = None if kernel == "numpy" else kernel.removeprefix("native-")
+    monkeypatch.setattr(sums, "native_path", lambda: path)
+    rng = np.random.default_rng(3)
+    sheet, lines = make_sheet(rng, 40, 10**4), make_lines(rng, 10**9)
+    for first, end in zip(sheet.starts.tolist(), sheet.starts[1:].tolist(), strict=False):
+        expected = np.zeros((3, 32), dtype=np.int64)
+        for place, lots in zip(sheet.places[first:end].tolist(), sheet.lots[first:end].tolist(), strict=True):
+            expected[lines.universes[place]] += lines.rows[place] * lots
+        assert np.array_equal(sum_account(sheet.places[first:end], sheet.lots[first:end], lines), expected)
+
+
 def test_native__nobody_and_nothing_held__is_nothing() -> None:
     rng = np.random.default_rng(1)
     lines = make_lines(rng, 10**6)
@@ -83,7 +98,7 @@ def test_native__nobody_and_nothing_held__is_nothing() -> None:
         sheet = make_loose_sheet(array, np.arange(accounts), [0] * accounts)
         none = np.full(accounts, -1)
         extras = Extras(none, np.zeros((0, 3, 32), dtype=np.int64), none, np.zeros((0, 3, 32), dtype=np.int64))
-        sums = sum_accounts_numpy(sheet, lines, extras, 500_000)
+        nothing = sum_accounts_numpy(sheet, lines, extras, 500_000)
         for path in _kernels.list_paths():
-            assert_same(sum_accounts_native(sheet, lines, extras, 500_000, path), sums)
-        assert not any(column.any() for column in sums)
+            assert_same(sum_accounts_native(sheet, lines, extras, 500_000, path), nothing)
+        assert not any(column.any() for column in nothing)

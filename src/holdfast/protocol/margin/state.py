@@ -10,7 +10,7 @@ from holdfast.primitives.check import BrokenInvariantError
 from holdfast.primitives.codec import Record
 from holdfast.protocol.accounts.state import PAGE_BITS
 from holdfast.protocol.limits import U64, Amount
-from holdfast.protocol.surface.state import RiskArray, RiskLine
+from holdfast.protocol.surface.state import RiskLine
 from holdfast.state.columns import Columns
 from holdfast.state.table import Table
 
@@ -116,6 +116,16 @@ class Coins(NamedTuple):
     worth_atoms: Int64Array  # int64[n], after haircut
 
 
+class KernelLines(NamedTuple):
+    """The risk array as the kernel takes it, int64 by place of the instrument."""
+
+    rows: Int64Array  # int64[instruments, 32]
+    values_atoms: Int64Array
+    universes: Int64Array
+    is_future: Int64Array
+    strike_groups: Int64Array
+
+
 class Places:
     """The place of each account in the matrix: sheet after sheet."""
 
@@ -156,7 +166,7 @@ class RiskMatrix(NamedTuple):
 
     sheets: tuple[Sheet, ...]  # the last holds those without a position
     firsts: tuple[int, ...]  # the place of each sheet's first account
-    array: RiskArray
+    lines: KernelLines
     places: Places
     account_ids: Int64Array
     orders: Orders

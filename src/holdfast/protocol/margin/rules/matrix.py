@@ -16,13 +16,14 @@ from holdfast.protocol.ledger.state import BALANCES, CASH_PAGES, EXPOSED
 from holdfast.protocol.limits import SCENARIOS
 from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSE_INDEX, UNIVERSES, MarginParams
 from holdfast.protocol.margin.rules.sheets import make_loose_sheet, make_sheets
-from holdfast.protocol.margin.rules.sums import Extras, Lines, Sums, share_floor, sum_accounts, sum_by
+from holdfast.protocol.margin.rules.sums import Extras, Sums, share_floor, sum_account, sum_accounts, sum_by
 from holdfast.protocol.margin.state import (
     AccountRisk,
     Charges,
     Coins,
     Int32Array,
     Int64Array,
+    KernelLines,
     Orders,
     Places,
     RiskMatrix,
@@ -89,7 +90,7 @@ def compute_matrix(
     return RiskMatrix(
         sheets=sheets,
         firsts=tuple(firsts[:-1]),
-        array=array,
+        lines=lines,
         places=places,
         account_ids=account_ids,
         orders=orders,
@@ -138,9 +139,7 @@ def get_row(matrix: RiskMatrix, account_id: int) -> AccountRisk | None:
 
 def compute_position_stress(matrix: RiskMatrix, place: int) -> Int64Array:
     """Return what the positions of the account at a place gain or lose, int64[3, 32]."""
-    held, lots = _get_held(matrix, place)
-    universes = np.searchsorted(_UNIVERSES, matrix.array.underlyings[held])
-    return sum_by(universes, matrix.array.rows[held] * lots[:, None], _COUNT)
+    return sum_account(*_get_held(matrix, place), matrix.lines)
 
 
 def get_net_lots(matrix: RiskMatrix | None, account_id: int, strike_group: int) -> int:
@@ -149,7 +148,7 @@ def get_net_lots(matrix: RiskMatrix | None, account_id: int, strike_group: int) 
     if matrix is None or place is None:
         return 0
     held, lots = _get_held(matrix, place)
-    return int(lots[matrix.array.strike_groups[held] == strike_group].sum())
+    return int(lots[matrix.lines.strike_groups[held] == strike_group].sum())
 
 
 def _get_held(matrix: RiskMatrix, place: int) -> tuple[Int32Array, Int64Array]:
@@ -165,9 +164,9 @@ def _triple(values: Int64Array) -> tuple[int, int, int]:
     return btc, eth, usdt
 
 
-def _make_lines(array: RiskArray) -> Lines:
+def _make_lines(array: RiskArray) -> KernelLines:
     universes = np.searchsorted(_UNIVERSES, array.underlyings)
-    return Lines(array.rows, array.values_atoms, universes, array.is_future, array.strike_groups)
+    return KernelLines(array.rows, array.values_atoms, universes, array.is_future, array.strike_groups)
 
 
 def _make_loose_sheet(draft: Draft, array: RiskArray, sources: Sources, held: tuple[Sheet, ...]) -> Sheet:

@@ -12,21 +12,11 @@ from holdfast.primitives.pricing import native_path
 from holdfast.primitives.units import PPM
 from holdfast.protocol.limits import SCENARIOS
 from holdfast.protocol.margin.params import JOINT_INDEX, JOINT_ROWS, OPPOSED_INDEX, OPPOSED_ROWS, UNIVERSES
-from holdfast.protocol.margin.state import Int64Array, Sheet
+from holdfast.protocol.margin.state import Int32Array, Int64Array, KernelLines, Sheet
 
 _COUNT: Final = len(UNIVERSES)
 _FIGURES: Final = 12  # rows of what the native kernel tells, in the order of `Sums`
 _ACCOUNTS_AT_ONCE: Final = 2_048
-
-
-class Lines(NamedTuple):
-    """The risk array as the kernel takes it, int64 by place of the instrument."""
-
-    rows: Int64Array  # int64[instruments, 32]
-    values_atoms: Int64Array
-    universes: Int64Array
-    is_future: Int64Array
-    strike_groups: Int64Array
 
 
 class Extras(NamedTuple):
@@ -49,7 +39,7 @@ class Sums(NamedTuple):
     order_loss_atoms: Int64Array  # the same with open orders
 
 
-def sum_accounts(sheet: Sheet, lines: Lines, extras: Extras, cross_weight_ppm: int) -> Sums:
+def sum_accounts(sheet: Sheet, lines: KernelLines, extras: Extras, cross_weight_ppm: int) -> Sums:
     """Return the sums of every account of a sheet, by the kernel that was chosen."""
     path = native_path()
     if path is None:
@@ -57,7 +47,7 @@ def sum_accounts(sheet: Sheet, lines: Lines, extras: Extras, cross_weight_ppm: i
     return sum_accounts_native(sheet, lines, extras, cross_weight_ppm, path)
 
 
-def sum_accounts_native(sheet: Sheet, lines: Lines, extras: Extras, cross_weight_ppm: int, path: str) -> Sums:
+def sum_accounts_native(sheet: Sheet, lines: KernelLines, extras: Extras, cross_weight_ppm: int, path: str) -> Sums:
     """Return what `sum_accounts` returns, by the native kernel on one instruction set."""
     out: Int64Array = np.empty((_FIGURES, len(sheet.account_ids)), dtype=np.int64)
     _kernels.margin_accounts(
@@ -75,7 +65,7 @@ def sum_accounts_native(sheet: Sheet, lines: Lines, extras: Extras, cross_weight
     return Sums(out[0], out[1:4], out[4:7], out[7:10], out[10], out[11])
 
 
-def sum_accounts_numpy(sheet: Sheet, lines: Lines, extras: Extras, cross_weight_ppm: int) -> Sums:
+def sum_accounts_numpy(sheet: Sheet, lines: KernelLines, extras: Extras, cross_weight_ppm: int) -> Sums:
     """Return what `sum_accounts` returns, by NumPy: the reference."""
     accounts = len(sheet.account_ids)
     holder = np.repeat(np.arange(accounts), np.diff(sheet.starts))
@@ -96,6 +86,16 @@ def sum_accounts_numpy(sheet: Sheet, lines: Lines, extras: Extras, cross_weight_
         loss,
         order_loss,
     )
+
+
+def sum_account(places: Int32Array, lots: Int64Array, lines: KernelLines) -> Int64Array:
+    """Return what one account's positions gain or lose, int64[3, 32] in atoms, by the kernel that was chosen."""
+    path = native_path()
+    if path is None:
+        return sum_by(lines.universes[places], lines.rows[places] * lots[:, None], _COUNT)
+    out: Int64Array = np.empty((_COUNT, SCENARIOS), dtype=np.int64)
+    _kernels.margin_account_stress(places, lots, lines.rows, lines.universes, out, path)
+    return out
 
 
 def share_floor(values: Int64Array, share_ppm: int) -> Int64Array:
@@ -127,7 +127,7 @@ def _net_by(keys: Int64Array, lots: Int64Array) -> tuple[Int64Array, Int64Array]
 
 
 def _worst_losses(
-    sheet: Sheet, lines: Lines, extras: Extras, keys: Int64Array, cross_weight_ppm: int
+    sheet: Sheet, lines: KernelLines, extras: Extras, keys: Int64Array, cross_weight_ppm: int
 ) -> tuple[Int64Array, Int64Array]:
     """Return each account's worst loss over the listed scenarios, without and with its open orders."""
     accounts = len(sheet.account_ids)
