@@ -5,7 +5,7 @@ import random
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.lab.reference.smiles import Shape, is_free
@@ -92,6 +92,7 @@ def test_smiles__admitted__do_not_cross(both: tuple[Smile, Smile]) -> None:
 
 
 @settings(deadline=None)
+@example(rho=0, theta=1_000_001, growth=1)
 @given(rho=st.integers(-990_000, 990_000), theta=st.integers(1, THETA_MAX_E12), growth=st.integers(0, 3_000_000))
 def test_ssvi__under_the_power_laws_bound__is_admitted(rho: int, theta: int, growth: int) -> None:
     # Gatheral and Jacquier, theorems 4.1 and 4.2: nothing more is asked of it.

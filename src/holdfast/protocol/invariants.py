@@ -220,6 +220,12 @@ def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
     for field in _SUMS_OF_MATRIX:
         is_kept = np.array_equal(getattr(first, field)[..., before], getattr(matrix, field)[..., after])
         ensure(is_kept, f"the {field} of accounts that nothing has touched are fresh")
+    # Money moves without touching an account's risk; where none has, equity stands too.
+    moved = {account_id: True for account_id, _ in draft[BALANCES].changes()}
+    still = [one for one in same if one not in moved]
+    before, after = [[table.places.at(one) for one in still] for table in (first, matrix)]
+    is_kept = np.array_equal(first.equity_atoms[before], matrix.equity_atoms[after])
+    ensure(is_kept, "the equity of accounts that nothing has touched is fresh")
     for table, other in ((first, matrix), (matrix, first)):
         for account_id in ids if table is matrix else first_ids:
             if account_id not in other.places and account_id not in changed:

@@ -9,12 +9,12 @@ from holdfast.primitives.reject import Code
 from holdfast.primitives.units import PPM, div_ceil
 from holdfast.protocol.custody.messages import Deposit
 from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
-from holdfast.protocol.ledger.state import BALANCES
+from holdfast.protocol.ledger.state import BALANCES, USDC
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin import rules
 from holdfast.protocol.margin.params import JOINT, MARGIN_PARAMS, OPPOSED, ROW_FLAT, MarginParams
 from holdfast.protocol.margin.rules.requirement import EMPTY_RISK, _worst_loss_atoms, compute_order_term
-from holdfast.protocol.margin.state import CHARGES, AccountRisk
+from holdfast.protocol.margin.state import CHARGES, RISK_MATRIX, AccountRisk
 from holdfast.protocol.surface.state import RISK_ARRAY, RiskArray
 from holdfast.protocol.trading.messages import CancelOrder, MassQuote, PlaceOrder, Quote, SetProtection
 from tests.support.exchange import BTC, BUY, ETH, SELL, USD, USDT, Market
@@ -220,3 +220,17 @@ def test_collateral__above_an_accounts_cap__counts_for_nothing_more() -> None:
     cap = 10_000_000 * USD
     market.do(-1, Deposit(market.solo.keys[0].public_key, USDT, 2 * cap))
     assert market.need(0).equity_atoms == 1_000_000 * USD + cap * 97 // 100
+
+
+def test_equity__money_moves_beside_a_position_that_does_not__follows_in_the_next_block() -> None:
+    market = Market(2)
+    market.trade(0, 1, market.future(), 10)
+    market.block()
+    known = []
+    for _ in range(2):
+        matrix = market.draft[RISK_MATRIX][0]
+        place = matrix.places.at(market.id(0))
+        known.append(int(matrix.equity_atoms[place] - matrix.marks_atoms[place]))
+        market.do(-1, Deposit(market.solo.keys[0].public_key, USDC, 7 * USD))
+        market.block()
+    assert known[1] - known[0] == 7 * USD
