@@ -221,7 +221,7 @@ def margin_cache_fresh(draft: Draft, block: BlockContext) -> None:
         is_kept = np.array_equal(getattr(first, field)[..., before], getattr(matrix, field)[..., after])
         ensure(is_kept, f"the {field} of accounts that nothing has touched are fresh")
     # Money moves without touching an account's risk; where none has, equity stands too.
-    moved = {account_id: True for account_id, _ in draft[BALANCES].changes()}
+    moved = {account_id: True for account_id, _ in sorted(draft[BALANCES].changes())}
     still = [one for one in same if one not in moved]
     before, after = [[table.places.at(one) for one in still] for table in (first, matrix)]
     is_kept = np.array_equal(first.equity_atoms[before], matrix.equity_atoms[after])
