@@ -169,7 +169,7 @@ def test_bad_input__is_one_line_with_row_and_field(tmp_path: Path) -> None:
         (("margin", EXAMPLES.parent), "examples: the folder holds no .json and no .csv file"),
         (("margin", EXAMPLES, "--case", "Test9"), "--case: goes with one file"),
         (("compare", EXAMPLES), "Is a directory"),
-        (("compare", EXAMPLE, "--svg", EXAMPLES / "no" / "bars.svg"), "--svg: the folder"),
+        (("compare", EXAMPLE, "--svg", EXAMPLE / "no" / "bars.svg"), "--svg: the folder"),
         (("compare", EXAMPLE, "--case", "Test9"), "--case: 'Test9' is not in the file, which holds portfolio"),
         (("margin", EXAMPLES / "deribit_example.json", "--model", "derive-pm2"), "PM2 has no dated futures"),
     ],

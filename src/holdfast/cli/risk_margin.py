@@ -8,11 +8,11 @@ import typer
 
 from holdfast.cli.options import Json
 from holdfast.cli.progress import track
+from holdfast.cli.risk_check import check_files, is_tolerance
 from holdfast.cli.risk_shared import (
     DEFAULT_MODEL,
     EXIT_BAD_INPUT,
     CaseName,
-    ModelName,
     check_model,
     find_files,
     load,
@@ -22,6 +22,7 @@ from holdfast.cli.risk_shared import (
 )
 from holdfast.cli.show import note, one_line, print_facts, print_json, print_table
 from holdfast.risk import MODELS, InputError, MarginResult, compute_margin, load_cases
+from holdfast.risk.checking import TOLERANCE
 
 HELP: Final = f"""Margin portfolios under one model.
 
@@ -31,29 +32,63 @@ cases as it is, or a folder of such files; several may be given. NAME is one of 
 Holdfast and Deribit tell the requirement; Derive tells what is left after it, below zero where it is too little. With
 --json several cases give an object by case. Of several files those that cannot be margined are told and passed over.
 
+--check holds every figure that the files publish against ours, each under the model that it is published under, and
+tells the errors in a table. Documents publish in their section `published`.
+
 \b
 Examples:
   holdfast risk margin examples/risk/account.json
   holdfast risk margin examples/risk/deribit_example.json --model deribit-pm --json
+  holdfast risk margin examples/risk/deribit_example.json --check
 
-Exit codes: 0 margined; 2 bad input, told with its row and field."""
+Exit codes: 0 margined, or all figures within the tolerance; 1 a figure beyond it; 2 bad input, told with its row and
+field."""
 
 PortfolioFiles = Annotated[
     list[Path],
     typer.Argument(help="Files with positions, market data and parameters, or folders.", metavar="PORTFOLIO..."),
 ]
+Model = Annotated[
+    str | None, typer.Option("--model", help="The margin model.", metavar="NAME", show_default=DEFAULT_MODEL)
+]
+IsCheck = Annotated[bool, typer.Option("--check", help="Hold the figures that the files publish against ours.")]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        "--tolerance",
+        help="The relative error that --check lets pass.",
+        metavar="SHARE",
+        show_default=f"{TOLERANCE:g}",
+    ),
+]
 
 
 def margin(
-    portfolios: PortfolioFiles, model: ModelName = DEFAULT_MODEL, case: CaseName = None, as_json: Json = False
+    portfolios: PortfolioFiles,
+    model: Model = None,
+    case: CaseName = None,
+    is_check: IsCheck = False,
+    tolerance: Tolerance = None,
+    as_json: Json = False,
 ) -> None:
     """Margin portfolios; `HELP` is what a user reads."""
-    check_model("margin", model, as_json=as_json)
+    if model is not None:
+        check_model("margin", model, as_json=as_json)
     files = find_files("margin", portfolios, as_json=as_json)
-    if len(files) > 1:
-        _margin_many(files, model, case, as_json=as_json)
-        return
-    path = files[0]
+    if case is not None and len(files) > 1:
+        refuse("margin", InputError("--case", "", "goes with one file"), as_json=as_json)
+    if tolerance is not None and not (is_check and is_tolerance(tolerance)):
+        problem = "is zero or more, and finite" if is_check else "goes with --check"
+        refuse("margin", InputError("--tolerance", "", problem), as_json=as_json)
+    if is_check:
+        check_files(files, model, case, TOLERANCE if tolerance is None else tolerance, as_json=as_json)
+    elif len(files) > 1:
+        _margin_many(files, model or DEFAULT_MODEL, as_json=as_json)
+    else:
+        _margin_one(files[0], model or DEFAULT_MODEL, case, as_json=as_json)
+
+
+def _margin_one(path: Path, model: str, case: str | None, *, as_json: bool) -> None:
     cases = load("margin", path, case, as_json=as_json)
     results: dict[str, MarginResult] = {}
     for name, held in track(cases.portfolios.items(), "margin", len(cases.portfolios)):
@@ -71,9 +106,7 @@ def margin(
         _show(next(iter(results.values())))
 
 
-def _margin_many(files: list[Path], model: str, case: str | None, *, as_json: bool) -> None:
-    if case is not None:
-        refuse("margin", InputError("--case", "", "goes with one file"), as_json=as_json)
+def _margin_many(files: list[Path], model: str, *, as_json: bool) -> None:
     answers: dict[str, MarginResult | InputError] = {}
     for path in track(files, "margin", len(files)):
         answers.update(_margin_file(path, model))

@@ -73,8 +73,11 @@ def check_pictures(command: str, files: Mapping[str, Path | None], *, as_json: b
         if find_spec("matplotlib") is None:
             problem = "needs matplotlib, which is not installed: pip install 'holdfast[report]', or leave it out"
             refuse(command, InputError(option, "", problem), as_json=as_json)
-        if not file.parent.is_dir():
-            refuse(command, InputError(option, "", f"the folder {file.parent} does not exist"), as_json=as_json)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"the folder {file.parent} cannot be made: {error.strerror}"
+            refuse(command, InputError(option, "", problem), as_json=as_json)
 
 
 def write_file(command: str, file: Path, content: bytes | str, *, as_json: bool) -> None:
@@ -89,11 +92,9 @@ def load(command: str, path: Path, case: str | None, *, as_json: bool) -> Cases:
     """Return the portfolios of a file, or the one that was asked for."""
     try:
         cases = load_cases(path)
-        if case is not None and case not in cases.portfolios:
-            raise InputError("--case", "", f"{case!r} is not in the file, which holds {', '.join(cases.portfolios)}")  # noqa: TRY301 -- told like all that is wrong with the file
+        return cases if case is None else cases.choose(case)
     except InputError as error:
         refuse(command, error, f"{path}", as_json=as_json)
-    return cases if case is None else Cases({case: cases.portfolios[case]}, are_named=False)
 
 
 def load_one(command: str, path: Path, case: str | None, *, as_json: bool) -> Portfolio:

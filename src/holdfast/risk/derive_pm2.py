@@ -29,9 +29,6 @@ from holdfast.risk.rows import InputError
 
 BASIS: Final = "basis"
 
-# Beyond this a scenario is one of the tails; only the listing of the worst of each kind depends on it.
-_TAIL_MOVE: Final = 0.2
-
 
 @dataclass(frozen=True, slots=True)
 class Charges:
@@ -170,8 +167,7 @@ def _compute_charges(portfolio: Portfolio, account: Account, parameters: Pm2Para
 def _tell_worst(scenarios: Sequence[Scenario], losses: Sequence[float]) -> dict[str, Figure]:
     kinds: dict[str, list[float]] = {"regular": [], "tail": [], "skew": []}
     for scenario, loss in zip(scenarios, losses, strict=True):
-        is_tail = abs(scenario.spot - 1) > _TAIL_MOVE
-        kinds["skew" if scenario.is_skew else "tail" if is_tail else "regular"].append(loss)
+        kinds[scenario.kind].append(loss)
     return {f"worst_{kind}_loss": min(found, default=None) for kind, found in kinds.items()}
 
 

@@ -11,11 +11,15 @@ from typing import Final, Literal, cast, get_args
 from holdfast.risk.rows import Row
 
 VolShock = Literal["Up", "None", "Down", "LINEAR", "ABS"]
+Kind = Literal["regular", "tail", "skew"]
 
 # Derive's own limit is 40 scenarios; more are margined all the same, in proportion.
 SCENARIOS_MAX: Final = 1_000
 _FACTOR_MAX: Final = 1_000.0
 _SHOCK_MAX: Final = 1_000.0
+
+# Beyond this a scenario is one of the tails; only the listing of the worst of each kind depends on it.
+_TAIL_MOVE: Final = 0.2
 
 _SPOTS: Final = (1.135, 1.09, 1.045, 1.0, 0.955, 0.91, 0.865)
 # Far moves are damped in proportion to their distance, so that each tail counts as much as a move of 3.6 %.
@@ -83,6 +87,11 @@ class Scenario:
     @property
     def is_skew(self) -> bool:
         return self.vol in {"LINEAR", "ABS"}
+
+    @property
+    def kind(self) -> Kind:
+        """Return what the venue lists it among."""
+        return "skew" if self.is_skew else "tail" if abs(self.spot - 1) > _TAIL_MOVE else "regular"
 
 
 SCENARIOS: Final = (

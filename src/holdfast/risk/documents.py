@@ -36,37 +36,43 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "protections": frozenset(("underlying", "amount")),
 }
 PARAMETERS: Final = "parameters"
+PUBLISHED: Final = "published"
 
 _LINES_MAX: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The rows of each section."""
+    """The rows of each section; parameters, and what is published of the portfolio, by model."""
 
     account: Row
     sections: Mapping[str, list[Row]]
     parameters: Mapping[str, Row] = field(default_factory=dict)
+    published: Mapping[str, Row] = field(default_factory=dict)
 
 
 def split_json(document: Row) -> Document:
     """Return the rows of a JSON document."""
-    document.refuse_others(frozenset((*FIELDS, PARAMETERS)))
-    parameters = document.row(PARAMETERS) if document.has(PARAMETERS) else Row(PARAMETERS, {})
+    document.refuse_others(frozenset((*FIELDS, PARAMETERS, PUBLISHED)))
+    parameters, published = (
+        dict(document.row(name).items()) if document.has(name) else {} for name in (PARAMETERS, PUBLISHED)
+    )
     return Document(
         account=document.row("account"),
         sections={name: document.rows(name, required=False) for name in FIELDS if name != "account"},
-        parameters=dict(parameters.items()),
+        parameters=parameters,
+        published=published,
     )
 
 
 def split_csv(text: str) -> Document:
     """Return the rows of a CSV file: a column `section`, and one for each field; an empty cell is a field not given.
 
-    Parameters are lines of section `parameters` with `model`, `name` (`Margin.IM_LOSS_FACTOR`) and `value`.
+    Parameters are lines of section `parameters` with `model`, `name` (`Margin.IM_LOSS_FACTOR`) and `value`; published
+    figures are such lines of section `published`.
     """
     lines = csv.reader(text.splitlines(), strict=True)
-    sections: dict[str, list[Row]] = {name: [] for name in (*FIELDS, PARAMETERS)}
+    sections: dict[str, list[Row]] = {name: [] for name in (*FIELDS, PARAMETERS, PUBLISHED)}
     try:
         header = _read_header(next(lines, []))
         for cells in lines:
@@ -81,7 +87,8 @@ def split_csv(text: str) -> Document:
     accounts = sections.pop("account")
     if len(accounts) != 1:
         raise InputError("account", "", f"{len(accounts)} lines of section account; one is needed")
-    return Document(accounts[0], sections, _gather_parameters(sections.pop(PARAMETERS)))
+    parameters, published = (sections.pop(name) for name in (PARAMETERS, PUBLISHED))
+    return Document(accounts[0], sections, _gather(PARAMETERS, parameters), _gather(PUBLISHED, published, levels=1))
 
 
 def _read_header(cells: list[str]) -> list[str]:
@@ -103,11 +110,12 @@ def _read_line(number: int, header: list[str], cells: list[str]) -> Row | None:
     )
 
 
-def _gather_parameters(lines: list[Row]) -> dict[str, Row]:
+def _gather(section: str, lines: list[Row], levels: int = 2) -> dict[str, Row]:
+    """Return names and values by model; of two levels, what stands before a name's last point is its group."""
     gathered: dict[str, dict[str, object]] = {}
     for line in lines:
         line.refuse_others(frozenset(("model", "name", "value")))
-        group, _, name = line.text("name").rpartition(".")
+        group, _, name = line.text("name").rpartition(".") if levels > 1 else ("", "", line.text("name"))
         values = gathered.setdefault(line.text("model"), {})
         if group:
             inner = values.setdefault(group, {})
@@ -115,4 +123,4 @@ def _gather_parameters(lines: list[Row]) -> dict[str, Row]:
         if name in values:
             raise line.refuse("name", f"{name} is given twice")
         values[name] = line.text("value")
-    return {model: Row(f"{PARAMETERS}.{model}", values) for model, values in gathered.items()}
+    return {model: Row(f"{section}.{model}", values) for model, values in gathered.items()}

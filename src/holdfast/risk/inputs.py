@@ -5,13 +5,14 @@ Refuses, with one line that names the row and the field: whatever cannot be marg
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
 from holdfast.risk.document_positions import read_document
-from holdfast.risk.documents import split_csv, split_json
+from holdfast.risk.documents import Document, split_csv, split_json
 from holdfast.risk.portfolio import Portfolio
+from holdfast.risk.published import Published, publish_document, publish_pm2, publish_standard
 from holdfast.risk.rows import InputError, Row, as_row
 from holdfast.risk.vectors import is_pm2_case, is_standard_case, read_pm2_case, read_standard_case
 
@@ -20,17 +21,31 @@ FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """The portfolios of a file, by name; `are_named` says that the file itself names them, as one of many does."""
+    """The portfolios of a file, by name; `are_named` says that the file itself names them, as one of many does.
+
+    `published` is what the file tells of their margins beside them, if it does.
+    """
 
     portfolios: Mapping[str, Portfolio]
     are_named: bool
+    published: Mapping[str, Sequence[Published]] = field(default_factory=dict)
+
+    def choose(self, name: str) -> "Cases":
+        """Return one of them alone.
+
+        Refuses: a name that is none of theirs.
+        """
+        if name not in self.portfolios:
+            known = ", ".join(self.portfolios)
+            raise InputError("--case", "", f"{name!r} is not in the file, which holds {known}")
+        return Cases({name: self.portfolios[name]}, are_named=False, published=self.published)
 
 
 def load_cases(path: Path) -> Cases:
     """Read all portfolios of a file."""
     text = _read_text(path)
     if path.suffix.lower() == ".csv":
-        return Cases({path.stem: read_document(split_csv(text))}, are_named=False)
+        return _read_document(split_csv(text), path.stem)
     return parse_cases(_decode(text), path.stem)
 
 
@@ -55,21 +70,27 @@ def load_portfolio(path: Path, case: str | None = None) -> Portfolio:
 def parse_cases(document: object, name: str = "portfolio") -> Cases:
     """Read a decoded JSON document; `name` is what its only portfolio is called."""
     root = as_row(document, "")
-    if is_pm2_case(root.values):
-        return Cases({name: read_pm2_case(root)}, are_named=False)
-    if is_standard_case(root.values):
-        return Cases({name: read_standard_case(root)}, are_named=False)
+    if is_pm2_case(root.values) or is_standard_case(root.values):
+        portfolio, published = _read_case(root)
+        return Cases({name: portfolio}, are_named=False, published={name: [published]})
     named = [case for case, value in root.values.items() if isinstance(value, dict) and "Scenario" in value]
     if named:
-        return Cases({case: _read_case(root.row(case)) for case in root.values}, are_named=True)
-    return Cases({name: read_document(split_json(root))}, are_named=False)
+        read = {case: _read_case(root.row(case)) for case in root.values}
+        portfolios = {case: portfolio for case, (portfolio, _) in read.items()}
+        return Cases(portfolios, are_named=True, published={case: [published] for case, (_, published) in read.items()})
+    return _read_document(split_json(root), name)
 
 
-def _read_case(case: Row) -> Portfolio:
+def _read_document(document: Document, name: str) -> Cases:
+    published = [publish_document(model, figures) for model, figures in document.published.items()]
+    return Cases({name: read_document(document)}, are_named=False, published={name: published})
+
+
+def _read_case(case: Row) -> tuple[Portfolio, Published]:
     if is_standard_case(case.values):
-        return read_standard_case(case)
+        return read_standard_case(case), publish_standard(case)
     if is_pm2_case(case.values):
-        return read_pm2_case(case)
+        return read_pm2_case(case), publish_pm2(case)
     raise case.refuse("Scenario", "is neither a case of PM2 nor one of the standard manager")
 
 
@@ -100,8 +121,8 @@ def _decode(text: str) -> object:
 
 def _refuse_twice(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     fields: dict[str, object] = {}
-    for field, value in pairs:
-        if field in fields:
-            raise InputError("", field, "is given twice in one row")
-        fields[field] = value
+    for name, value in pairs:
+        if name in fields:
+            raise InputError("", name, "is given twice in one row")
+        fields[name] = value
     return fields

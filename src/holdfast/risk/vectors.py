@@ -1,7 +1,8 @@
 """Reads the published cases of Derive's two managers as they are: the PM2 files, and the file of the standard manager.
 
 Source: derivexyz/v2-core, test/risk-managers/unit-tests: PMRM_2/portfolio_cases and StandardManager/test-cases.json,
-with the meaning that the harness beside them gives to each field. What a case expects (`Result`) is not read.
+with the meaning that the harness beside them gives to each field. What a case publishes
+is read by `holdfast.risk.published`.
 """
 
 from collections.abc import Mapping
@@ -28,10 +29,10 @@ _VOL_MAX: Final = 1e6
 _RATE_MAX: Final = 100.0
 # An initial haircut is published as a difference, so that a zero may be a little below.
 _ZERO: Final = -1e-9
-_SCALE: Final = 1e18
-_MARKETS: Final = ("ETH", "BTC")
+SCALE: Final = 1e18
+MARKETS: Final = ("ETH", "BTC")
 # The harness of the standard manager takes the settlement price for the forward in the last hour.
-_SETTLING_S: Final = 3_600.0
+SETTLING_S: Final = 3_600.0
 
 
 def is_pm2_case(values: Mapping[str, object]) -> bool:
@@ -151,8 +152,8 @@ def read_standard_case(case: Row) -> Portfolio:
         # Options of one expiry repeat its feeds; the harness keeps the last.
         expiries[name, expiry.seconds] = expiry
     options = [_standard_option(scenario, place, name, expiries) for place, name in enumerate(_names(scenario))]
-    perpetuals = [_standard_perpetual(scenario, name, underlyings[name]) for name in _MARKETS]
-    coins = [_standard_coin(scenario, name, underlyings[name]) for name in _MARKETS]
+    perpetuals = [_standard_perpetual(scenario, name, underlyings[name]) for name in MARKETS]
+    coins = [_standard_coin(scenario, name, underlyings[name]) for name in MARKETS]
     return Portfolio(
         cash=_scaled(scenario, "Cash"),
         options=tuple(options),
@@ -169,14 +170,14 @@ def _names(scenario: Row) -> list[str]:
     if not isinstance(names, list):
         raise scenario.refuse("OptionUnderlying", "is not a list")
     for place, name in enumerate(names):
-        if name not in _MARKETS:
+        if name not in MARKETS:
             raise scenario.refuse(f"OptionUnderlying[{place}]", f"{name!r} is an unknown instrument's: BTC or ETH")
     return [str(name) for name in names]
 
 
 def _standard_underlyings(scenario: Row) -> dict[str, Underlying]:
     underlyings = {}
-    for place, name in enumerate(_MARKETS):
+    for place, name in enumerate(MARKETS):
         pair = _at(scenario, "SpotPerpConfidences", place)
         if not isinstance(pair, list):
             raise scenario.refuse(f"SpotPerpConfidences[{place}]", "is not a pair")
@@ -193,7 +194,7 @@ def _standard_underlyings(scenario: Row) -> dict[str, Underlying]:
 
 def _standard_expiry(scenario: Row, place: int, name: str) -> Expiry:
     seconds = _number(scenario, "FeedExpiries", place, least=0.0, most=SECONDS_MAX)
-    settling = seconds < _SETTLING_S
+    settling = seconds < SETTLING_S
     field = f"SettlementPrice{name}" if settling else f"Forwards[{place}]"
     forward = _above_zero(scenario if settling else _cell(scenario, "Forwards", place), field)
     variable, fixed = split_forward(forward, max(seconds, 0.0)) if seconds < SETTLEMENT_S else (forward, 0.0)
@@ -203,7 +204,7 @@ def _standard_expiry(scenario: Row, place: int, name: str) -> Expiry:
         forward_variable=variable,
         forward_fixed=fixed,
         forward_confidence=_share_at(scenario, "ForwardConfidences", place),
-        rate=_number(scenario, "Discounts", place) / _SCALE,
+        rate=_number(scenario, "Discounts", place) / SCALE,
         rate_confidence=_share_at(scenario, "DiscountConfidences", place),
         vol_confidence=_share_at(scenario, "OptionVolConfidences", place),
     )
@@ -217,7 +218,7 @@ def _standard_option(
         raise scenario.refuse(f"OptionExpiries[{place}]", f"expired {-seconds:g} s ago")
     if (name, seconds) not in expiries:
         raise scenario.refuse(f"OptionExpiries[{place}]", f"{seconds:g} is not among FeedExpiries of {name}")
-    amount = _number(scenario, "OptionAmounts", place, least=-AMOUNT_MAX * _SCALE, most=AMOUNT_MAX * _SCALE) / _SCALE
+    amount = _number(scenario, "OptionAmounts", place, least=-AMOUNT_MAX * SCALE, most=AMOUNT_MAX * SCALE) / SCALE
     return OptionPosition(
         row=f"{scenario.label} option {place}",
         underlying=name,
@@ -256,15 +257,15 @@ def _standard_coin(scenario: Row, name: str, underlying: Underlying) -> Collater
 
 
 def _scaled(row: Row, field: str, *, most: float = MONEY_MAX) -> float:
-    return row.number(field, least=-most * _SCALE, most=most * _SCALE) / _SCALE
+    return row.number(field, least=-most * SCALE, most=most * SCALE) / SCALE
 
 
 def _above_zero(row: Row, field: str, *, most: float = PRICE_MAX) -> float:
-    return row.positive(field, most=most * _SCALE) / _SCALE
+    return row.positive(field, most=most * SCALE) / SCALE
 
 
 def _share(row: Row, field: str) -> float:
-    return row.number(field, least=0.0, most=_SCALE) / _SCALE
+    return row.number(field, least=0.0, most=SCALE) / SCALE
 
 
 def _share_at(row: Row, field: str, place: int) -> float:
@@ -272,7 +273,7 @@ def _share_at(row: Row, field: str, place: int) -> float:
 
 
 def _number(
-    row: Row, field: str, place: int, *, least: float = -MONEY_MAX * _SCALE, most: float = MONEY_MAX * _SCALE
+    row: Row, field: str, place: int, *, least: float = -MONEY_MAX * SCALE, most: float = MONEY_MAX * SCALE
 ) -> float:
     return _cell(row, field, place).number(f"{field}[{place}]", least=least, most=most)
 
