@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from holdfast.risk import deribit, derive_pm2, derive_standard, holdfast
-from holdfast.risk.portfolio import Portfolio
+from holdfast.risk.portfolio import Portfolio, net_positions
 from holdfast.risk.result import MarginResult
 from holdfast.risk.rows import InputError
 
@@ -50,13 +50,13 @@ def find_model(name: str) -> Model:
 
 
 def compute_margin(portfolio: Portfolio, model: str = DEFAULT_MODEL) -> MarginResult:
-    """Margin a portfolio under one model, by its name.
+    """Margin a portfolio under one model, by its name; what it holds of one instrument counts together.
 
     Refuses: what the model does not have, and figures that no double holds.
     """
     chosen = find_model(model)
     try:
-        result = chosen.compute(portfolio)
+        result = chosen.compute(net_positions(portfolio))
     except OverflowError:
         raise _too_large(model) from None
     if not result.is_finite():

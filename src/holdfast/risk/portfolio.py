@@ -187,6 +187,31 @@ class Portfolio:
         return [name for name in self.underlyings if name in held]
 
 
+def net_positions(portfolio: Portfolio) -> Portfolio:
+    """Return a portfolio with one position in each instrument, as every venue holds it; the first row names it."""
+    options: dict[object, OptionPosition] = {}
+    for option in portfolio.options:
+        instrument = (option.underlying, option.terms, option.is_inverse, option.vol)
+        held = options.get(instrument)
+        options[instrument] = option if held is None else replace(held, amount=held.amount + option.amount)
+    futures: dict[object, FuturePosition] = {}
+    for future in portfolio.futures:
+        contract = (future.underlying, future.seconds, future.is_inverse, future.mark)
+        first = futures.get(contract)
+        futures[contract] = future if first is None else _add_futures(first, future)
+    return replace(portfolio, options=tuple(options.values()), futures=tuple(futures.values()))
+
+
+def _add_futures(first: FuturePosition, second: FuturePosition) -> FuturePosition:
+    return replace(
+        first,
+        amount=first.amount + second.amount,
+        profit=first.profit + second.profit,
+        funding=first.funding + second.funding,
+        entry=first.entry if first.entry == second.entry else None,
+    )
+
+
 def split_forward(forward: float, seconds: float) -> tuple[float, float]:
     """Return the variable and the fixed part of a forward.
 

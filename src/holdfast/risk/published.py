@@ -29,6 +29,7 @@ _NO_FIGURES: Final = frozenset(
     )
 )
 _LOSSES: Final = {"regular": "reg_losses", "tail": "tail_losses", "skew": "skew_losses"}
+_INSTRUMENT: Final = ("Expiry", "Strike", "IsCall", "MarkVol")
 _SKEWS: Final = ("k", "k_star", "linear_mult_cap", "abs_mult_cap", "linear_multiplier", "abs_multiplier")
 
 # Where two of ours stand, theirs is the sum.
@@ -160,12 +161,13 @@ def _find_pm2(case: Row, result: MarginResult) -> Figures:
     for place, label in enumerate(_list_parts(numbers, "figures.expiries", "seconds_to_expiry")):
         names = _PM2_EXPIRIES | (_PM2_LIVE_EXPIRIES if numbers[f"{label}.seconds_to_expiry"] else {})
         ours |= {theirs.format(place): numbers[f"{label}.{name}"] for theirs, name in names.items()}
+    instruments: dict[tuple[object, ...], int] = {}
     for place, option in enumerate(case.row("Scenario").rows("Options")):
+        # Rows of one instrument are one position of ours.
+        instrument = tuple(map(option.values.get, _INSTRUMENT))
+        label = f"figures.options[{instruments.setdefault(instrument, len(instruments))}]"
         if option.number("Expiry"):
-            names = _PM2_LIVE_OPTIONS
-            ours |= {
-                theirs.format(place): numbers[f"figures.options[{place}].{name}"] for theirs, name in names.items()
-            }
+            ours |= {theirs.format(place): numbers[f"{label}.{name}"] for theirs, name in _PM2_LIVE_OPTIONS.items()}
     return ours
 
 
