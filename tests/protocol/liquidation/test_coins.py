@@ -1,7 +1,5 @@
 """Coins beside a debt: who takes them, at what price, and that a liquidation ends whoever can pay."""
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from holdfast.primitives.check import BrokenInvariantError
@@ -9,7 +7,7 @@ from holdfast.primitives.codec import Record
 from holdfast.protocol.accounts.state import FUND_DEBT, INSURANCE_FUND, TREASURY
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.liquidation.handlers import queue
-from holdfast.protocol.liquidation.handlers.ending import close_account, repay_debt
+from holdfast.protocol.liquidation.handlers.ending import repay_debt
 from holdfast.protocol.liquidation.messages import (
     CoinsSeized,
     DeficitCovered,
@@ -19,54 +17,15 @@ from holdfast.protocol.liquidation.messages import (
     LiquidationEnded,
 )
 from holdfast.protocol.liquidation.params import LIQUIDATION_PARAMS, LiquidationParams
-from holdfast.protocol.liquidation.state import LIQUIDATIONS, Liquidation, Stage
+from holdfast.protocol.liquidation.state import LIQUIDATIONS
 from holdfast.protocol.margin import handlers as margin
-from holdfast.protocol.margin.state import FROZEN
+from tests.support.closing import COIN, Closing
 from tests.support.exchange import BTC, ETH, USD, USDT, Market
 
-if TYPE_CHECKING:
-    from holdfast.state.draft import Draft
-
-COIN = 10**8
 # What one bitcoin sells for at 120,000 USD and a haircut of 7 %.
 WORTH = 111_600 * USD
 # Start, hedge, two steps of the auction, and its end.
 BLOCKS_MAX = 6
-
-
-class Case:
-    """One loser with coins, whose debt the others have won from it today; nobody holds a position any more."""
-
-    def __init__(self, market: Market) -> None:
-        self.market = market
-        self.draft: Draft = market.draft
-        self.loser = market.id(0)
-        self.set_fund(0)
-
-    def set_fund(self, atoms: int) -> None:
-        ledger.move(self.draft, INSURANCE_FUND, TREASURY, 0, ledger.get_cash(self.draft, INSURANCE_FUND) - atoms)
-
-    def win(self, index: int, atoms: int) -> None:
-        ledger.move(self.draft, self.loser, self.market.id(index), 0, atoms)
-        margin.note_holding(self.draft, self.market.id(index))
-
-    def cash(self, account_id: int) -> int:
-        return ledger.get_cash(self.draft, account_id)
-
-    def coins(self, account_id: int, asset_id: int = BTC) -> int:
-        return ledger.get_balance(self.draft, account_id, asset_id)
-
-    def equity(self, index: int) -> int:
-        return margin.get_requirement(self.draft, self.market.id(index)).equity_atoms
-
-    def close(self) -> tuple[Record, ...]:
-        self.draft[LIQUIDATIONS].put(self.loser, Liquidation(Stage.AUCTION, 1, 20))
-        self.draft[FROZEN].put(self.loser, 1)
-        events = close_account(self.draft, self.loser)
-        assert events[-1] == LiquidationEnded(self.loser, Ended.CLOSED)
-        assert self.loser not in self.draft[LIQUIDATIONS]
-        assert self.loser not in self.draft[FROZEN]
-        return events
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +35,11 @@ def market() -> Market:
 
 
 @pytest.fixture
-def case(market: Market) -> Case:
-    return Case(market)
+def case(market: Market) -> Closing:
+    return Closing(market)
 
 
-def test_debt_below_the_coins_worth__goes_to_the_winner_who_pays_it_in_full(case: Case) -> None:
+def test_debt_below_the_coins_worth__goes_to_the_winner_who_pays_it_in_full(case: Closing) -> None:
     case.win(1, WORTH // 2)
     before = case.equity(1)
     assert case.close() == (
@@ -91,7 +50,7 @@ def test_debt_below_the_coins_worth__goes_to_the_winner_who_pays_it_in_full(case
     assert (case.cash(case.market.id(1)), case.equity(1)) == (1_000_000 * USD, before)
 
 
-def test_debt_above_the_coins_worth__costs_the_winner_what_the_coins_are_not_worth(case: Case) -> None:
+def test_debt_above_the_coins_worth__costs_the_winner_what_the_coins_are_not_worth(case: Closing) -> None:
     case.win(1, WORTH + 30_000 * USD)
     before = case.equity(1)
     assert case.close() == (
@@ -105,7 +64,7 @@ def test_debt_above_the_coins_worth__costs_the_winner_what_the_coins_are_not_wor
     assert case.cash(FUND_DEBT) == 0
 
 
-def test_fund__with_cash_for_a_part__buys_that_and_the_winner_the_rest(case: Case) -> None:
+def test_fund__with_cash_for_a_part__buys_that_and_the_winner_the_rest(case: Closing) -> None:
     case.set_fund(WORTH // 4)
     case.win(1, WORTH // 2)
     case.close()
@@ -113,7 +72,7 @@ def test_fund__with_cash_for_a_part__buys_that_and_the_winner_the_rest(case: Cas
     assert (case.coins(case.market.id(1)), case.coins(case.loser)) == (COIN // 4, COIN // 2)
 
 
-def test_fund__with_cash_enough__buys_all_that_the_debt_needs(case: Case) -> None:
+def test_fund__with_cash_enough__buys_all_that_the_debt_needs(case: Closing) -> None:
     case.set_fund(WORTH)
     case.win(1, WORTH // 2 + 1)
     case.close()
@@ -122,7 +81,7 @@ def test_fund__with_cash_enough__buys_all_that_the_debt_needs(case: Case) -> Non
     assert 0 <= case.cash(case.loser) < WORTH // COIN
 
 
-def test_winners__several__share_by_profit_to_the_coins_atom(case: Case) -> None:
+def test_winners__several__share_by_profit_to_the_coins_atom(case: Closing) -> None:
     for index, thousands in ((1, 60), (2, 30), (3, 10)):
         case.win(index, thousands * 1_000 * USD)
     before = [case.equity(index) for index in (1, 2, 3)]
@@ -135,7 +94,7 @@ def test_winners__several__share_by_profit_to_the_coins_atom(case: Case) -> None
     assert case.coins(case.market.id(4)) == 0
 
 
-def test_winner__whose_cash_its_margin_needs__takes_none_and_the_fund_takes_them_on_credit(case: Case) -> None:
+def test_winner__whose_cash_its_margin_needs__takes_none_and_the_fund_takes_them_on_credit(case: Closing) -> None:
     case.win(1, WORTH // 2)
     # It owes all its cash and more against coins, so that it has none to pay with.
     ledger.move(case.draft, case.market.id(1), TREASURY, 0, 1_000_000 * USD + WORTH // 2)
@@ -149,7 +108,7 @@ def test_winner__whose_cash_its_margin_needs__takes_none_and_the_fund_takes_them
     assert (case.cash(FUND_DEBT), case.cash(case.loser)) == (-WORTH // 2, 0)
 
 
-def test_winner__at_its_cap_of_a_coin__takes_none_that_would_not_count(case: Case) -> None:
+def test_winner__at_its_cap_of_a_coin__takes_none_that_would_not_count(case: Closing) -> None:
     ledger.move(case.draft, case.loser, TREASURY, BTC, COIN)
     ledger.deposit(case.draft, case.loser, USDT, 100_000 * USD)
     ledger.deposit(case.draft, case.market.id(1), USDT, 10_000_000 * USD - 40_000 * USD)
@@ -164,14 +123,14 @@ def test_winner__at_its_cap_of_a_coin__takes_none_that_would_not_count(case: Cas
     assert case.coins(INSURANCE_FUND, USDT) == 60_000 * USD - case.coins(case.market.id(2), USDT)
 
 
-def test_bystander__with_cash_and_no_position__is_never_asked(case: Case) -> None:
+def test_bystander__with_cash_and_no_position__is_never_asked(case: Closing) -> None:
     ledger.move(case.draft, case.loser, TREASURY, 0, WORTH // 2)
     case.close()
     assert all(case.cash(case.market.id(index)) == 1_000_000 * USD for index in range(1, 5))
     assert (case.coins(INSURANCE_FUND), case.cash(FUND_DEBT)) == (COIN // 2, -WORTH // 2)
 
 
-def test_deficit__that_nobody_can_bear__becomes_the_funds_debt_and_is_paid_from_its_income(case: Case) -> None:
+def test_deficit__that_nobody_can_bear__becomes_the_funds_debt_and_is_paid_from_its_income(case: Closing) -> None:
     ledger.move(case.draft, case.loser, TREASURY, 0, WORTH + 500 * USD)
     case.draft[LIQUIDATION_PARAMS].put(0, LiquidationParams(fund_cap_ppm=500_000))
     case.close()
