@@ -12,6 +12,7 @@ from holdfast.protocol.accounts.state import (
     ACCOUNTS,
     CLEARING_BASE,
     FEE_POT,
+    FUND_DEBT,
     INSURANCE_FUND,
     NONCES,
     OWNERS,
@@ -24,6 +25,7 @@ from holdfast.protocol.instruments.state import INSTRUMENTS, LISTING
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import BALANCES, DUST, USDC
 from holdfast.protocol.liquidation.handlers import list_unhealthy
+from holdfast.protocol.liquidation.state import LIQUIDATIONS, Liquidation, Stage
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.state import CHARGES
 from holdfast.protocol.oracle.state import FEEDS
@@ -107,6 +109,14 @@ def move_money_behind_the_sweep(draft: Draft, _: BlockContext, market: Market) -
     ledger.move(draft, market.id(0), market.id(1), 0, ledger.get_cash(draft, market.id(0)))
 
 
+@fault("LIQUIDATIONS_GO_ON")
+def leave_a_liquidation_where_it_was(draft: Draft, _: BlockContext, market: Market) -> None:
+    rows: Rows[int, Liquidation] = Rows()
+    rows.apply({market.id(3): Liquidation(Stage.AUCTION, 1, 20)})
+    draft._rows = {**draft._rows, LIQUIDATIONS: rows}
+    del draft[LIQUIDATIONS]
+
+
 @fault("BOOK_NOT_CROSSED")
 def cross_a_book(draft: Draft, _: BlockContext, market: Market) -> None:
     order_id = book.take_number(draft)
@@ -147,6 +157,11 @@ def retire_what_is_held(draft: Draft, _: BlockContext, market: Market) -> None:
 @fault("FUND_NOT_NEGATIVE")
 def overdraw_the_fund(draft: Draft, _: BlockContext, market: Market) -> None:
     ledger.move(draft, INSURANCE_FUND, market.id(1), 0, ledger.get_cash(draft, INSURANCE_FUND) + 1)
+
+
+@fault("FUND_NOT_NEGATIVE")
+def repay_more_than_is_owed(draft: Draft, _: BlockContext, market: Market) -> None:
+    ledger.move(draft, market.id(1), FUND_DEBT, 0, 1)
 
 
 @fault("FUND_NOT_NEGATIVE")

@@ -21,7 +21,7 @@ from holdfast.lab.replay_settings import ReplayPlan, ReplaySettings, plan_replay
 from holdfast.lab.replay_tally import Tally
 from holdfast.lab.verdict import Verdict
 from holdfast.protocol import invariants
-from holdfast.protocol.accounts.state import INSURANCE_FUND
+from holdfast.protocol.accounts.state import FUND_DEBT, INSURANCE_FUND
 from holdfast.protocol.ledger.handlers import get_cash
 from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES
 from holdfast.protocol.liquidation.handlers import list_unhealthy
@@ -150,7 +150,7 @@ class _Run:
         app = self.nodes.apps[best[0] if best is not None else 0]
         with app.reading() as draft:
             conservation = self._conservation(draft)
-            insurance = get_cash(draft, INSURANCE_FUND)
+            insurance, owed = get_cash(draft, INSURANCE_FUND), -get_cash(draft, FUND_DEBT)
             unhealthy = len(list_unhealthy(draft))
             in_liquidation = len(draft[LIQUIDATIONS].keys())
         fees = self.nodes.genesis.trading_params
@@ -180,6 +180,7 @@ class _Run:
             seed=plan.settings.seed,
             root_log_sha256=tally.root_log.hex(),
             insurance_used_atoms=tally.insurance_used_atoms,
+            insurance_owed_atoms=owed,
             margin=tally.margin.figures(self.nodes.genesis),
             in_liquidation_at_end=in_liquidation,
             refused_order_types=_ordered(tally.refused_types),

@@ -19,6 +19,7 @@ from holdfast.protocol.ledger.state import ASSET_NAMES
 from holdfast.protocol.liquidation.messages import (
     AuctionStarted,
     DeficitCovered,
+    FundDebtChanged,
     Haircut,
     LiquidationStarted,
     SliceSold,
@@ -179,6 +180,8 @@ class Tally:
                 self.auctions += 1
             case DeficitCovered():
                 self.insurance_used_atoms += event.fund_atoms
+            case FundDebtChanged():
+                self.insurance_used_atoms += max(0, -event.change_atoms)
             case SliceSold():
                 self.insurance_used_atoms += event.from_fund_atoms
             case RangeChanged():

@@ -105,6 +105,7 @@ def _tiles(verdict: Verdict) -> list[tuple[str, str]]:
         ("under maintenance at the end", _number(verdict.undercollateralised_at_end)),
         ("insurance fund, USDC", _number(verdict.insurance_atoms // USDC_ATOMS)),
         ("insurance used, USDC", _number(verdict.insurance_used_atoms // USDC_ATOMS)),
+        ("insurance fund owes, USDC", _number(verdict.insurance_owed_atoms // USDC_ATOMS)),
         ("haircut, USDC", _number(verdict.haircut_atoms // USDC_ATOMS)),
         ("margin calls", _number(verdict.margin.margin_calls)),
         ("instruments settled", _number(verdict.settled_instruments)),

@@ -38,6 +38,7 @@ class Verdict:
     root_log_sha256: str
     # Beyond what every caller may rely on: what the figures above rest on.
     insurance_used_atoms: int
+    insurance_owed_atoms: int  # at the end: deficits that nobody could bear
     margin: MarginFigures
     in_liquidation_at_end: int
     refused_order_types: dict[str, int]
@@ -122,6 +123,7 @@ class Verdict:
 
     def _safety_words(self) -> list[str]:
         fund = f"{_dollars(self.insurance_first_atoms)} at the start, {_dollars(self.insurance_atoms)} at the end"
+        fund += f", owing {_dollars(self.insurance_owed_atoms)}" if self.insurance_owed_atoms else ""
         end = f"{self.undercollateralised_at_end}; still in liquidation: {self.in_liquidation_at_end}"
         held = ", ".join(f"{asset} {money['difference_atoms']}" for asset, money in self.conservation.items())
         checked = min((counts["checked"] for counts in self.invariants.values()), default=0)

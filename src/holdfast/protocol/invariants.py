@@ -10,7 +10,15 @@ from typing import Final
 import numpy as np
 
 from holdfast.primitives.check import BrokenInvariantError, ensure
-from holdfast.protocol.accounts.state import ACCOUNTS, CLEARING_BASE, FEE_POT, INSURANCE_FUND, NONCES, NonceWindow
+from holdfast.protocol.accounts.state import (
+    ACCOUNTS,
+    CLEARING_BASE,
+    FEE_POT,
+    FUND_DEBT,
+    INSURANCE_FUND,
+    NONCES,
+    NonceWindow,
+)
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book.state import ORDERS, SIDES, Side
 from holdfast.protocol.instruments.rules import compute_listing
@@ -19,11 +27,13 @@ from holdfast.protocol.ledger.handlers import get_held_atoms
 from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, DUST, USDC, VAULT
 from holdfast.protocol.limits import NONCE_WINDOW
 from holdfast.protocol.liquidation.handlers import list_unhealthy
+from holdfast.protocol.liquidation.params import LIQUIDATION_PARAMS
 from holdfast.protocol.liquidation.state import LIQUIDATIONS
 from holdfast.protocol.margin.handlers import get_risk
-from holdfast.protocol.margin.params import MARGIN_PARAMS
+from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSES
 from holdfast.protocol.margin.rules import compute_matrix, compute_need_atoms, get_row, make_sources
 from holdfast.protocol.margin.state import CHARGES, RISK, RISK_MATRIX, AccountRisk
+from holdfast.protocol.oracle.rules import Action, is_action_allowed
 from holdfast.protocol.oracle.state import FEEDS
 from holdfast.protocol.portfolio.handlers import get_holders
 from holdfast.protocol.portfolio.state import POSITIONS
@@ -122,6 +132,22 @@ def unhealthy_is_queued(draft: Draft, block: BlockContext) -> None:
         ensure(account_id in draft[LIQUIDATIONS], f"account {account_id} is under maintenance and queued")
 
 
+def liquidations_go_on(draft: Draft, block: BlockContext) -> None:
+    """A liquidation that a block found moves on or ends, unless prices are stale or the block's ends are used up."""
+    if not all(is_action_allowed(draft, underlying, Action.AUCTION) for underlying in UNIVERSES):
+        return
+    liquidations, ends = draft[LIQUIDATIONS], 0
+    for account_id, after in liquidations.changes().items():  # det-ok: a count
+        before = liquidations.get_base(account_id)
+        ends += before is not None and (after is None or after.started_height != before.started_height)
+    for account_id, liquidation in draft[LIQUIDATIONS].items():
+        moves = liquidations.get_base(account_id) != liquidation
+        ensure(
+            moves or ends >= draft[LIQUIDATION_PARAMS][0].ends_per_block,
+            f"the liquidation of account {account_id} goes on",
+        )
+
+
 def book_not_crossed(draft: Draft, block: BlockContext) -> None:
     """No bid meets an ask."""
     sides = draft[SIDES]
@@ -166,7 +192,8 @@ def expired_is_empty(draft: Draft, block: BlockContext) -> None:
 
 
 def fund_not_negative(draft: Draft, block: BlockContext) -> None:
-    """The insurance fund never owes; what it cannot pay is socialised on record. A block's fees are all given out."""
+    """The insurance fund never owes; what it cannot pay is placed on record. A block's fees are all given out."""
+    ensure((draft[BALANCES].get((FUND_DEBT, USDC)) or 0) <= 0, "the fund's debt is a debt")
     ensure((draft[BALANCES].get((INSURANCE_FUND, USDC)) or 0) >= 0, "the insurance fund does not owe")
     ensure((draft[BALANCES].get((FEE_POT, USDC)) or 0) == 0, "a block's fees are given out")
 
@@ -307,6 +334,7 @@ SUMS: Final[tuple[tuple[str, Invariant], ...]] = (
     ("CASH_CONSERVED", cash_conserved),
     ("LONGS_EQUAL_SHORTS", longs_equal_shorts),
     ("UNHEALTHY_IS_QUEUED", unhealthy_is_queued),
+    ("LIQUIDATIONS_GO_ON", liquidations_go_on),
     ("BOOK_NOT_CROSSED", book_not_crossed),
     ("NONCES_ONLY_GROW", nonces_only_grow),
     ("EXPIRED_IS_EMPTY", expired_is_empty),

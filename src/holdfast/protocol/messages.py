@@ -123,6 +123,7 @@ Event = (
     | liquidation.Haircut
     | liquidation.LiquidationEnded
     | liquidation.CoinsSeized
+    | liquidation.FundDebtChanged
     | oracle.FeedUpdated
     | oracle.FeedStatusChanged
     | surface.SurfaceUpdated

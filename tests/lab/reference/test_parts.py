@@ -13,7 +13,7 @@ from holdfast.lab import reference
 from holdfast.lab.reference import NotCoveredError, ReferenceExchange, accounts, fields, oracle, pricing, world
 from holdfast.lab.reference import ranges as reference_ranges
 from holdfast.lab.reference import surface as reference_surface
-from holdfast.lab.reference.auction import share_out
+from holdfast.lab.reference.closing import share_out
 from holdfast.lab.reference.listing import list_expiries
 from holdfast.lab.reference.margin import _JOINT, _OPPOSED, _USDT_SHOCKS
 from holdfast.lab.reference.refusals import RefusedError

@@ -1,4 +1,4 @@
-"""Selling slices of a portfolio under liquidation, and how a liquidation ends."""
+"""Selling slices of a portfolio under liquidation, to bidders and to the backstop."""
 
 from typing import Final
 
@@ -7,19 +7,15 @@ from holdfast.lab.reference.refusals import RefusedError, refuse_if
 from holdfast.lab.reference.rounding import PPM, down, up
 from holdfast.lab.reference.valuation import Valuation
 from holdfast.lab.reference.world import BACKSTOP, COINS, INSURANCE_FUND, World
-from holdfast.primitives.check import ensure
 from holdfast.primitives.reject import Code
 from holdfast.protocol.liquidation.messages import (
     BidAuction,
-    ClosedAtMark,
     CoinsSeized,
-    DeficitCovered,
     Ended,
-    Haircut,
     LiquidationEnded,
     SliceSold,
 )
-from holdfast.protocol.liquidation.state import Socialised, Stage
+from holdfast.protocol.liquidation.state import Stage
 
 _FRACTION_MIN: Final = 10_000
 # What the backstop tries to take, largest first.
@@ -152,103 +148,3 @@ def _move_slice(world: World, valuation: Valuation, seller_id: int, bidder_id: i
             world.pay(seller_id, bidder_id, amount, asset_id)
             world.pay(bidder_id, seller_id, value)
             world.events.append(CoinsSeized(seller_id, bidder_id, asset_id, amount, value))
-
-
-def close(world: World, valuation: Valuation, account_id: int) -> None:
-    """Close what nobody took at mark, sell the coins, place the deficit; end the liquidation if that can be."""
-    met = {account_id}
-    for instrument_id in world.holdings(account_id):
-        met |= _close_at_mark(world, valuation, account_id, instrument_id)
-    _sell_coins(world, valuation, account_id)
-    if not world.holdings(account_id):
-        _cover_deficit(world, valuation, account_id, met)
-    end_if_done(world, valuation, account_id, Ended.CLOSED)
-
-
-def _close_at_mark(world: World, valuation: Valuation, account_id: int, instrument_id: int) -> set[int]:
-    """Close a position against the other side, pro rata; return the accounts that it was closed against."""
-    lots = world.lots(account_id, instrument_id)
-    others = [
-        (holder_id, abs(world.lots(holder_id, instrument_id)))
-        for holder_id in world.holders(instrument_id)
-        if (world.lots(holder_id, instrument_id) > 0) != (lots > 0)
-    ]
-    sign = 1 if lots > 0 else -1
-    world.events.append(ClosedAtMark(account_id, instrument_id, lots))
-    shares = share_out(abs(lots), others)
-    for holder_id, share in shares:
-        moved = sign * share
-        value = moved * valuation.lines[instrument_id].value
-        positions.trade(world, holder_id, account_id, instrument_id, moved, value)
-        world.events.append(ClosedAtMark(holder_id, instrument_id, -moved))
-    return {holder_id for holder_id, _ in shares}
-
-
-def _sell_coins(world: World, valuation: Valuation, account_id: int) -> None:
-    """Sell coins to the fund as far as the account owes and the fund can pay."""
-    for asset_id in COINS:
-        owed, amount = -world.cash(account_id), world.balance(account_id, asset_id)
-        if owed <= 0 or amount <= 0 or valuation.prices_e8.get(asset_id, 0) <= 0:
-            continue
-        worth = accounts.sale_value(world, valuation, asset_id, amount)
-        payable = min(owed, max(0, world.cash(INSURANCE_FUND)))
-        sold = amount if worth <= payable else down(amount * payable, worth)
-        value = accounts.sale_value(world, valuation, asset_id, sold)
-        if sold and value:
-            world.pay(account_id, INSURANCE_FUND, sold, asset_id)
-            world.pay(INSURANCE_FUND, account_id, value)
-            world.events.append(CoinsSeized(account_id, INSURANCE_FUND, asset_id, sold, value))
-
-
-def _cover_deficit(world: World, valuation: Valuation, account_id: int, met: set[int]) -> None:
-    """Pay what an account without positions owes: the fund first, then the day's winners, then who holds positions."""
-    deficit = -need_of(world, valuation, account_id).equity
-    if deficit <= 0:
-        return
-    cap_ppm = world.liquidation_params[0].fund_cap_ppm
-    from_fund = min(deficit, down(max(0, world.cash(INSURANCE_FUND)) * cap_ppm, PPM))
-    world.pay(INSURANCE_FUND, account_id, from_fund)
-    missing = deficit - from_fund
-    taken = []
-    for weights in _list_winners(world, valuation, account_id, met):
-        part = min(missing, sum(weight for _, weight in weights))
-        for holder_id, share in share_out(part, weights):
-            world.pay(holder_id, account_id, share)
-            taken.append(Haircut(holder_id, share))
-        missing -= part
-    haircut = deficit - from_fund - missing
-    if haircut:
-        kept = world.socialised.get(0, Socialised(0, 0))
-        world.socialised[0] = Socialised(kept.atoms + haircut, kept.times + 1)
-    world.events += [DeficitCovered(account_id, from_fund, haircut), *taken]
-
-
-def _list_winners(
-    world: World, valuation: Valuation, account_id: int, met: set[int]
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Return the day's profits, then what further equity holders of positions have; nobody frozen bears anything."""
-    profits, equities = [], []
-    for holder_id, day in sorted(world.day_starts.items()):
-        if not day.has_held or holder_id == account_id or holder_id in world.frozen:
-            continue
-        equity = margin.look(world, valuation, holder_id).equity
-        profit = margin.day_profit(world, holder_id, equity)
-        if profit:
-            profits.append((holder_id, profit))
-        if equity > profit and (holder_id in met or world.holdings(holder_id)):
-            equities.append((holder_id, equity - profit))
-    return profits, equities
-
-
-def share_out(amount: int, weights: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Share an amount in proportion to weights, by largest remainder, ties to the lower id; no share of nothing."""
-    total = sum(weight for _, weight in weights)
-    ensure(0 <= amount <= total, "a share-out gives no more than there is")
-    if amount == 0:
-        return []
-    shares = {key: down(amount * weight, total) for key, weight in weights}
-    left = amount - sum(shares.values())
-    by_remainder = sorted(weights, key=lambda pair: (-(amount * pair[1] % total), pair[0]))
-    for key, _ in by_remainder[:left]:
-        shares[key] += 1
-    return [(key, shares[key]) for key, _ in weights if shares[key]]

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from holdfast.lab.reference import auction, margin, oracle, orders, trading
+from holdfast.lab.reference import auction, closing, margin, oracle, orders, trading
 from holdfast.lab.reference.refusals import RefusedError
 from holdfast.lab.reference.rounding import PPM, down, up
 from holdfast.lab.reference.valuation import Line, Valuation
@@ -45,6 +45,7 @@ def sweep(world: World, valuation: Valuation | None) -> None:
     """Queue, move every liquidation on by a step, and queue whom that has hurt."""
     if valuation is None:
         return
+    closing.repay(world)
     enqueue(world, valuation)
     ends_left = world.liquidation_params[0].ends_per_block
     for account_id in sorted(world.liquidations):
@@ -63,9 +64,9 @@ def _advance(world: World, valuation: Valuation, account_id: int, liquidation: L
     """Move an auction's clock; at its end the backstop takes its part and the rest is closed."""
     if not auction.is_clock_running(world, valuation, account_id):
         return
-    started, steps = liquidation.started_height, liquidation.steps
+    steps = liquidation.steps
     if liquidation.stage == Stage.AUCTION and steps < world.liquidation_params[0].auction_steps:
-        world.liquidations[account_id] = Liquidation(Stage.AUCTION, started, steps + 1)
+        world.liquidations[account_id] = Liquidation(Stage.AUCTION, liquidation.started_height, steps + 1)
         return
     if not may_end:
         return
@@ -73,8 +74,7 @@ def _advance(world: World, valuation: Valuation, account_id: int, liquidation: L
         auction.sell_to_backstop(world, valuation, account_id)
         if auction.end_if_done(world, valuation, account_id, Ended.BACKSTOPPED):
             return
-    world.liquidations[account_id] = Liquidation(Stage.CLOSE, started, steps)
-    auction.close(world, valuation, account_id)
+    closing.close(world, valuation, account_id)
 
 
 def _hedge(world: World, valuation: Valuation, account_id: int) -> None:

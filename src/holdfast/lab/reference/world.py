@@ -38,6 +38,7 @@ TREASURY: Final = 2
 DEPOSIT_ESCROW: Final = 3
 BACKSTOP: Final = 4
 FEE_POT: Final = 5
+FUND_DEBT: Final = 6
 FIRST_USER: Final = 1_000
 CLEARING_POTS: Final = 2**40
 

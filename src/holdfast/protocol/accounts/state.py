@@ -12,6 +12,7 @@ TREASURY: Final = 2
 DEPOSIT_ESCROW: Final = 3
 BACKSTOP: Final = 4
 FEE_POT: Final = 5  # what a block's trades were charged; given out at its end
+FUND_DEBT: Final = 6  # owes, below zero, what no account could bear of a deficit; the fund's income pays it
 FIRST_USER_ACCOUNT: Final = 1_000
 # The clearing pot of a future holds what its closers have been paid and its open side still owes.
 CLEARING_BASE: Final = 2**40

@@ -87,10 +87,18 @@ class LiquidationEnded(Record, tag=147):
 
 
 class CoinsSeized(Record, tag=148):
-    """Coins of an account went to the fund at their counted value."""
+    """Coins of an account went to a bidder, the fund, or who would bear its loss, at their worth after haircut."""
 
     account_id: U64
     to_account_id: U64
     asset_id: U64
     amount_atoms: U64
     paid_atoms: U64
+
+
+class FundDebtChanged(Record, tag=149):
+    """What the fund owes grew by what nobody could bear of an account, or fell by what the fund itself paid."""
+
+    account_id: U64
+    change_atoms: Amount
+    debt_atoms: U64

@@ -13,7 +13,6 @@ class Stage(IntEnum):
 
     HEDGE = 0
     AUCTION = 1
-    CLOSE = 2
 
 
 class Liquidation(Record):

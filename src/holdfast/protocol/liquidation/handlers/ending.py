@@ -1,19 +1,18 @@
-"""How a liquidation ends: cured, or closed with its deficit placed."""
+"""How a liquidation ends: cured, or closed with its debt placed. What cannot be placed becomes the fund's debt."""
 
 from holdfast.primitives.check import ensure
 from holdfast.primitives.codec import Record
-from holdfast.primitives.units import PPM, div_ceil, div_floor, share_floor
-from holdfast.protocol.accounts.state import INSURANCE_FUND
-from holdfast.protocol.collateral.params import COINS, COLLATERAL
-from holdfast.protocol.collateral.rules import compute_sale_atoms
+from holdfast.primitives.units import PPM, div_ceil, share_floor
+from holdfast.protocol.accounts.state import FUND_DEBT, INSURANCE_FUND
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import USDC
 from holdfast.protocol.liquidation import rules
+from holdfast.protocol.liquidation.handlers import coins
 from holdfast.protocol.liquidation.messages import (
     ClosedAtMark,
-    CoinsSeized,
     DeficitCovered,
     Ended,
+    FundDebtChanged,
     Haircut,
     LiquidationEnded,
 )
@@ -40,17 +39,34 @@ def end_if_done(draft: Draft, account_id: int, how: Ended) -> tuple[Record, ...]
 
 
 def close_account(draft: Draft, account_id: int) -> tuple[Record, ...]:
-    """Close what nobody took: every position at mark, the coins, then the deficit; the liquidation ends if that can be.
+    """Close what nobody took: every position at mark, then the coins that a debt needs, then the debt. It always ends.
 
-    Where even the winners' equity does not cover a deficit, the account waits in the queue until the fund can.
+    The fund buys coins as far as its cash goes; who bears the deficit takes the others for cash that it can spare. What
+    nobody can bear becomes the fund's debt, its coins the fund's.
     """
     events: list[Record] = []
     for instrument_id in portfolio.get_holdings(draft, account_id):
         events.extend(_close_at_mark(draft, account_id, instrument_id))
-    events.extend(_sell_coins(draft, account_id))
     met = {event.account_id: True for event in events if isinstance(event, ClosedAtMark)}
+    events.extend(coins.sell_to_fund(draft, account_id, INSURANCE_FUND))
     events.extend(_cover_deficit(draft, account_id, met))
-    return (*events, *end_if_done(draft, account_id, Ended.CLOSED))
+    if ledger.get_cash(draft, account_id) < 0:
+        events.extend(coins.hand_over(draft, account_id, _list_bearers(draft, account_id, met)))
+        events.extend(_assume_debt(draft, account_id))
+    draft[LIQUIDATIONS].delete(account_id)
+    draft[FROZEN].delete(account_id)
+    return (*events, LiquidationEnded(account_id, Ended.CLOSED))
+
+
+def repay_debt(draft: Draft) -> tuple[Record, ...]:
+    """Pay what the fund owes out of its cash, at most the share that one deficit may take at once. Rounds: down."""
+    owed = -ledger.get_cash(draft, FUND_DEBT)
+    cash = max(0, ledger.get_cash(draft, INSURANCE_FUND))
+    paid = min(owed, share_floor(cash, draft[LIQUIDATION_PARAMS][0].fund_cap_ppm))
+    if paid <= 0:
+        return ()
+    ledger.move(draft, INSURANCE_FUND, FUND_DEBT, USDC, paid)
+    return (FundDebtChanged(INSURANCE_FUND, -paid, owed - paid),)
 
 
 def _close_at_mark(draft: Draft, account_id: int, instrument_id: int) -> tuple[Record, ...]:
@@ -75,39 +91,13 @@ def _close_at_mark(draft: Draft, account_id: int, instrument_id: int) -> tuple[R
     return tuple(events)
 
 
-def _sell_coins(draft: Draft, account_id: int) -> tuple[Record, ...]:
-    """Sell coins to the fund at their worth after haircut, as far as the account owes and the fund can pay."""
-    array = draft[RISK_ARRAY][0]
-    events: list[Record] = []
-    for asset_id in COINS:
-        owed = -ledger.get_cash(draft, account_id)
-        amount = ledger.get_balance(draft, account_id, asset_id)
-        price = array.prices_e8.get(asset_id, 0)
-        if owed <= 0 or amount <= 0 or price <= 0:
-            continue
-        asset = draft[COLLATERAL][asset_id]
-        worth = compute_sale_atoms(asset, asset_id, amount, price)
-        payable = min(owed, max(0, ledger.get_cash(draft, INSURANCE_FUND)))
-        sold = amount if worth <= payable else div_floor(amount * payable, worth)
-        value = compute_sale_atoms(asset, asset_id, sold, price)
-        if sold == 0 or value == 0:
-            continue
-        ledger.move(draft, account_id, INSURANCE_FUND, asset_id, sold)
-        ledger.move(draft, INSURANCE_FUND, account_id, USDC, value)
-        events.append(CoinsSeized(account_id, INSURANCE_FUND, asset_id, sold, value))
-    if events:
-        margin.refresh_collateral(draft, account_id)
-    return tuple(events)
-
-
 def _cover_deficit(draft: Draft, account_id: int, met: dict[int, bool]) -> tuple[Record, ...]:
     """Pay what an account without positions owes beyond its coins: the fund first, then the day's winners.
 
     `met` are the accounts that its positions have just been closed against.
     """
-    if portfolio.get_holdings(draft, account_id):
-        return ()
-    deficit = -margin.get_requirement(draft, account_id).equity_atoms
+    ensure(not portfolio.get_holdings(draft, account_id), "a closed account holds nothing")
+    deficit = -ledger.get_cash(draft, account_id) - coins.compute_worth_atoms(draft, account_id)
     if deficit <= 0:
         return ()
     fund = max(0, ledger.get_cash(draft, INSURANCE_FUND))
@@ -115,7 +105,7 @@ def _cover_deficit(draft: Draft, account_id: int, met: dict[int, bool]) -> tuple
     ledger.move(draft, INSURANCE_FUND, account_id, USDC, from_fund)
     taken: list[Record] = []
     missing = deficit - from_fund
-    for weights in _list_winners(draft, account_id, met):
+    for weights in _list_bearers(draft, account_id, met):
         part = min(missing, sum(weight for _, weight in weights))
         for holder_id, share in rules.share_out(part, weights):
             ledger.move(draft, holder_id, account_id, USDC, share)
@@ -128,7 +118,16 @@ def _cover_deficit(draft: Draft, account_id: int, met: dict[int, bool]) -> tuple
     return (DeficitCovered(account_id, from_fund, haircut), *taken)
 
 
-def _list_winners(
+def _assume_debt(draft: Draft, account_id: int) -> tuple[Record, ...]:
+    """Let the fund take what nobody could: the coins that the debt needs, and the debt, to be paid from its income."""
+    before = -ledger.get_cash(draft, FUND_DEBT)
+    events = coins.sell_to_fund(draft, account_id, FUND_DEBT)
+    ledger.move(draft, FUND_DEBT, account_id, USDC, max(0, -ledger.get_cash(draft, account_id)))
+    debt = -ledger.get_cash(draft, FUND_DEBT)
+    return (*events, FundDebtChanged(account_id, debt - before, debt)) if debt > before else events
+
+
+def _list_bearers(
     draft: Draft, account_id: int, met: dict[int, bool]
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Return who bears a loss, with how much at most: the day's profits, then the equity of who holds positions.

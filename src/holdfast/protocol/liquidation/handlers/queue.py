@@ -12,7 +12,7 @@ from holdfast.protocol.ledger.state import BALANCES
 from holdfast.protocol.limits import ORDER_LOTS_MAX
 from holdfast.protocol.liquidation import rules
 from holdfast.protocol.liquidation.handlers.auction import sell_to_backstop
-from holdfast.protocol.liquidation.handlers.ending import close_account, end_if_done
+from holdfast.protocol.liquidation.handlers.ending import close_account, end_if_done, repay_debt
 from holdfast.protocol.liquidation.messages import (
     AuctionStarted,
     Ended,
@@ -33,10 +33,10 @@ from holdfast.state.draft import Draft
 
 
 def sweep(draft: Draft, block: BlockContext) -> tuple[Record, ...]:
-    """Queue accounts under maintenance, move every liquidation on, and queue those whom that has hurt."""
+    """Pay the fund's debt, queue who is under maintenance, move every liquidation on, and queue whom that has hurt."""
     if draft[RISK_ARRAY].get(0) is None:
         return ()
-    events = list(enqueue(draft, block))
+    events = [*repay_debt(draft), *enqueue(draft, block)]
     ends_left = draft[LIQUIDATION_PARAMS][0].ends_per_block
     for account_id in list(draft[LIQUIDATIONS].keys()):
         liquidation = draft[LIQUIDATIONS][account_id]
@@ -104,7 +104,6 @@ def _advance(draft: Draft, account_id: int, liquidation: Liquidation, *, may_end
         ended = end_if_done(draft, account_id, Ended.BACKSTOPPED)
         if ended:
             return (*events, *ended)
-    draft[LIQUIDATIONS].put(account_id, Liquidation(Stage.CLOSE, liquidation.started_height, liquidation.steps))
     return (*events, *close_account(draft, account_id))
 
 

@@ -1,0 +1,30 @@
+"""The last step of a liquidation, as drawn: both engines place the same coins and the same debts to the atom."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from holdfast.lab.reference import ReferenceExchange
+from holdfast.lab.reference.closing import close
+from holdfast.lab.reference.valuation import value
+from tests.support.closing import DRAWS, Draw, make_closing, make_market
+from tests.support.exchange import Market
+from tests.support.twin import first_difference
+
+
+@pytest.fixture(scope="module")
+def market() -> Market:
+    return make_market()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(draw=DRAWS)
+def test_closing__as_drawn__is_the_same_to_both_engines(market: Market, draw: Draw) -> None:
+    closing = make_closing(market, draw)
+    closing.queue()
+    world = ReferenceExchange.resume(closing.rows().items()).world
+    valuation = value(world)
+    assert valuation is not None
+    close(world, valuation, closing.loser)
+    events = closing.close()
+    assert first_difference(closing.rows(), world.rows()) is None
+    assert tuple(world.events) == events
