@@ -99,6 +99,16 @@ def test_act__commands__come_in_many_kinds(exchange: Exchange) -> None:
     assert len(kinds) >= 4
 
 
+def test_market__account_without_a_position__has_its_cash_for_equity() -> None:
+    exchange = Exchange(accounts=3, cash=40_000 * USDC_ATOMS)
+    exchange.trade(0, 1, exchange.future(), 10)
+    exchange.block()
+    market = Market(exchange.draft, 3, 180_000, Memory())
+    assert market.equity_atoms(exchange.id(2)) == 40_000 * USDC_ATOMS
+    assert market.equity_atoms(exchange.id(0)) == exchange.need(0).equity_atoms
+    assert market.maintenance_atoms(exchange.id(2)) == 0 < market.maintenance_atoms(exchange.id(0))
+
+
 def test_market__chain__is_in_order_of_expiry_and_strike(exchange: Exchange) -> None:
     market = Market(exchange.draft, 3, 180_000, Memory())
     for underlying in (1, 2):

@@ -8,6 +8,7 @@ from holdfast.primitives.units import E8, PPM
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import ORDERS
 from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
+from holdfast.protocol.ledger.handlers import get_cash
 from holdfast.protocol.ledger.state import BTC, ETH
 from holdfast.protocol.liquidation.rules import ROW_DOWN, ROW_UP
 from holdfast.protocol.margin.params import UNIVERSE_INDEX
@@ -113,9 +114,9 @@ class Market:
     # Accounts
 
     def equity_atoms(self, account_id: int) -> int:
-        """Return an account's equity at this block's marks."""
+        """Return an account's equity at this block's marks; what holds neither position nor coin has its cash alone."""
         place = self.matrix.places.get(account_id)
-        return 0 if place is None else int(self.matrix.equity_atoms[place])
+        return get_cash(self.draft, account_id) if place is None else int(self.matrix.equity_atoms[place])
 
     def maintenance_atoms(self, account_id: int) -> int:
         """Return an account's maintenance margin at this block's marks."""
