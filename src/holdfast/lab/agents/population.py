@@ -13,6 +13,7 @@ from holdfast.lab.agents.hedgers import Hedger
 from holdfast.lab.agents.makers import Maker
 from holdfast.lab.agents.market import Market, Memory
 from holdfast.lab.agents.sellers import Seller
+from holdfast.lab.agents.speculators import Speculator
 from holdfast.primitives.crypto import sha256
 from holdfast.primitives.units import USDC_ATOMS, div_nearest
 from holdfast.protocol.accounts.state import INSURANCE_FUND
@@ -25,9 +26,10 @@ from holdfast.state.draft import Draft
 _PERCENT: Final[tuple[tuple[type[Agent], int], ...]] = (
     (Maker, 3),
     (Bidder, 4),
-    (Seller, 22),
-    (Hedger, 25),
-    (Buyer, 36),
+    (Speculator, 20),
+    (Seller, 16),
+    (Hedger, 22),
+    (Buyer, 28),
     (Churner, 0),
 )
 _FEW_MAX: Final = {"maker": 10, "bidder": 12}
