@@ -98,10 +98,10 @@ def replay(
             keep=keep,
             is_adaptive=margin != Margin.FIXED,
         )
-        if margin == Margin.BOTH:
-            _compare(settings, as_json=as_json)
         if report is not None:
             _prepare_report(report)
+        if margin == Margin.BOTH:
+            _compare(settings, report, as_json=as_json)
         with watch() as on_progress:
             result = run_replay(settings, on_progress)
     except (ReplayInputError, HistoryError, FaultSpecError) as error:
@@ -118,15 +118,18 @@ def replay(
 replay.__doc__ = _HELP
 
 
-def _compare(settings: ReplaySettings, *, as_json: bool) -> NoReturn:
+def _compare(settings: ReplaySettings, report: Path | None, *, as_json: bool) -> NoReturn:
     """Replay with fixed and with adaptive ranges, all else equal, and print both side by side."""
-    if settings.wants_series or settings.keep is not None:
-        raise ReplayInputError("--margin both prints a table; give --report and --keep to one run, fixed or adaptive")
-    verdicts = []
+    if settings.keep is not None:
+        raise ReplayInputError("--margin both runs two chains; give --keep to one run, fixed or adaptive")
+    results = []
     for kind in (Margin.FIXED, Margin.ADAPTIVE):
         with watch() as on_progress:
             found = run_replay(replace(settings, is_adaptive=kind == Margin.ADAPTIVE), on_progress)
-        verdicts.append((kind.value, found.verdict))
+        results.append((kind.value, found))
+    verdicts = [(name, found.verdict) for name, found in results]
+    if report is not None:
+        typer.echo(f"Report: {_write_comparison(results, report)}", err=True)
     typer.echo(compare.to_json(verdicts) if as_json else compare.to_words(verdicts))
     raise typer.Exit(EXIT_GOOD if all(verdict.is_good for _, verdict in verdicts) else EXIT_BROKEN)
 
@@ -149,6 +152,12 @@ def _write_report(result: Replay, folder: Path) -> Path:
     from holdfast.lab.report import write_report
 
     return write_report(result, folder)
+
+
+def _write_comparison(results: list[tuple[str, Replay]], folder: Path) -> Path:
+    from holdfast.lab.report import write_comparison
+
+    return write_comparison(results, folder)
 
 
 def _one_line(error: BaseException) -> str:

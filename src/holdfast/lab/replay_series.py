@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast.lab.agents import KINDS, Population
+from holdfast.lab.replay_margin import Look
 from holdfast.lab.replay_nodes import Nodes
 from holdfast.lab.replay_settings import ReplayPlan
 from holdfast.primitives.units import PPM
@@ -33,6 +34,7 @@ class Series:
     in_liquidation: list[int] = field(default_factory=list)
     heights: dict[str, list[int | None]] = field(default_factory=dict)
     fills: list[int] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
 
 
 class Collector:
@@ -52,7 +54,7 @@ class Collector:
         self.series.equity_ppm = {kind: [] for kind in KINDS}
         self.series.heights = {f"validator {index}": [] for index in range(plan.settings.validators)}
 
-    def collect(self, nodes: Nodes, draft: Draft, liquidated: int, fills: int) -> None:
+    def collect(self, nodes: Nodes, draft: Draft, look: Look, liquidated: int, fills: int) -> None:
         """Take one look at the venues, a committed state and the validators."""
         series, now_ms = self.series, nodes.world.now_ms
         series.times_ms.append(now_ms)
@@ -68,6 +70,7 @@ class Collector:
         series.liquidated.append(liquidated)
         series.in_liquidation.append(len(draft[LIQUIDATIONS].keys()))
         series.fills.append(fills)
+        series.looks.append(look)
         up = dict(nodes.world.nodes())
         for index, heights in enumerate(series.heights.values()):
             heights.append(up[index].height if index in up else None)
