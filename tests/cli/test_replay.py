@@ -114,6 +114,8 @@ BAD_INPUT = [
     ((str(EXAMPLE), "--to", "1999-01-01"), "--to 1999-01-01"),
     ((str(EXAMPLE), "--block-interval", "soon"), "--block-interval soon"),
     ((str(EXAMPLE), "--margin", "both", "--keep", "out"), "give --keep to one run"),
+    ((str(EXAMPLE), "--stretch", "0.5"), "--stretch 0.5: give a number from 1 to 5"),
+    ((str(EXAMPLE), "--stretch", "nan"), "--stretch nan: give a number from 1 to 5"),
     ((str(EXAMPLE), "--fault", "meteor"), "Kinds: crash"),
     ((str(EXAMPLE), "--fault", "crash:validator=9,from=1"), "validator=9"),
     ((str(EXAMPLE), "--fault", "venue-lies:venue=nobody,factor=2,from=1"), "venue=nobody"),

@@ -15,7 +15,7 @@ from holdfast.lab import compare
 from holdfast.lab.fault_specs import FaultSpecError, describe_kinds
 from holdfast.lab.history import HistoryError
 from holdfast.lab.replay import Replay, run_replay
-from holdfast.lab.replay_settings import ReplayInputError, ReplaySettings, parse_interval_ms
+from holdfast.lab.replay_settings import ReplayInputError, ReplaySettings, parse_interval_ms, parse_stretch_ppm
 from holdfast.lab.world import NodeFailedError, TimeStandsStillError
 
 EXIT_GOOD: Final = 0
@@ -72,6 +72,9 @@ def replay(
     margin: Annotated[
         Margin, typer.Option(help="Whether ranges follow the market; both replays it twice and compares.")
     ] = Margin.ADAPTIVE,
+    stretch: Annotated[
+        float, typer.Option(help="Let every move since the start count so many times, to ask what breaks.")
+    ] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     kernel: KernelName = DEFAULT_KERNEL,
     readers: Annotated[int, typer.Option(help="Threads that query all the while.", hidden=True)] = 0,
@@ -97,6 +100,7 @@ def replay(
             wants_series=report is not None,
             keep=keep,
             is_adaptive=margin != Margin.FIXED,
+            stretch_ppm=parse_stretch_ppm(stretch),
         )
         if report is not None:
             _prepare_report(report)

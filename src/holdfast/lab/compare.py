@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
+from holdfast.lab.agents import KINDS
 from holdfast.lab.replay_margin import Look
 from holdfast.lab.verdict import Verdict
 from holdfast.primitives.units import USDC_ATOMS
@@ -15,7 +16,8 @@ _MOMENTS: Final = (("an hour before the crash", "before"), ("in the crash", "cra
 
 def to_rows(verdicts: Sequence[Named]) -> list[tuple[str, ...]]:
     """Return a table with one column a run, its head first."""
-    columns = [dict(_figures(verdict)) for _, verdict in verdicts]
+    kinds = [kind for kind in KINDS if any(kind in verdict.liquidated_kinds for _, verdict in verdicts)]
+    columns = [dict(_figures(verdict, kinds)) for _, verdict in verdicts]
     rows = [("margin", *(name for name, _ in verdicts))]
     rows += [(name, *(column[name] for column in columns)) for name in columns[0]]
     return rows
@@ -38,7 +40,7 @@ def to_json(verdicts: Sequence[Named]) -> str:
     return json.dumps({name: asdict(verdict) for name, verdict in verdicts}, indent=2)
 
 
-def _figures(verdict: Verdict) -> list[tuple[str, str]]:
+def _figures(verdict: Verdict, kinds: Sequence[str]) -> list[tuple[str, str]]:
     margin = verdict.margin
     return [
         ("insurance used, USDC", _usdc(verdict.insurance_used_atoms)),
@@ -50,7 +52,7 @@ def _figures(verdict: Verdict) -> list[tuple[str, str]]:
         ("of the fund", _percent(margin.owed_most_of_fund_ppm)),
         ("least equity of who is under maintenance, of it", _percent(margin.under_equity_least_ppm)),
         ("accounts liquidated", f"{verdict.liquidated_accounts:,}"),
-        *((f"of them {kind}s", f"{verdict.liquidated_kinds.get(kind, 0):,}") for kind in verdict.agents),
+        *((f"of them {kind}s", f"{verdict.liquidated_kinds.get(kind, 0):,}") for kind in kinds),
         ("auctions", f"{verdict.auctions:,}"),
         ("margin calls", f"{margin.margin_calls:,}"),
         ("accounts called", f"{margin.accounts_called:,}"),
