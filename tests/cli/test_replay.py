@@ -61,7 +61,17 @@ def test_replay__with_both_margins__prints_them_side_by_side() -> None:
     assert code == 0
     rows = {line.split("  ")[0]: line.split()[-2:] for line in out.splitlines()}
     assert rows["margin"] == ["fixed", "adaptive"]
-    assert {"insurance used, USDC", "haircuts, USDC", "accounts liquidated", "margin calls"} <= set(rows)
+    assert set(rows) >= {
+        "insurance used, USDC",
+        "haircuts, USDC",
+        "deficits, USDC",
+        "accounts liquidated",
+        "auctions",
+        "margin calls",
+        "peak open interest, USD",
+        "margin locked in the crash, USDC",
+        "range of ETH at its highest",
+    }
     assert rows["promises"] == ["held", "held"]
 
 
@@ -71,6 +81,18 @@ def test_replay__with_both_margins_as_json__is_a_verdict_for_each() -> None:
     assert code == 0
     assert [found[name]["margin"]["is_adaptive"] for name in ("fixed", "adaptive")] == [False, True]
     assert found["fixed"]["root_log_sha256"] != found["adaptive"]["root_log_sha256"]
+
+
+def test_replay__report_of_both_margins__writes_one_page_with_a_picture(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    code, out, err = call("replay", str(EXAMPLE), *SHORT, "--margin", "both", "--report", str(tmp_path))
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert code == 0
+    assert "<td>accounts liquidated</td>" in page
+    assert "data:image/png;base64," in page
+    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
+    assert out.startswith("margin")
+    assert "index.html" in err
 
 
 def test_replay__report__writes_page_and_picture(tmp_path: Path) -> None:
@@ -91,7 +113,9 @@ BAD_INPUT = [
     ((str(EXAMPLE), "--from", "noon"), "--from noon"),
     ((str(EXAMPLE), "--to", "1999-01-01"), "--to 1999-01-01"),
     ((str(EXAMPLE), "--block-interval", "soon"), "--block-interval soon"),
-    ((str(EXAMPLE), "--margin", "both", "--report", "out"), "give --report and --keep to one run"),
+    ((str(EXAMPLE), "--margin", "both", "--keep", "out"), "give --keep to one run"),
+    ((str(EXAMPLE), "--stretch", "0.5"), "--stretch 0.5: give a number from 1 to 5"),
+    ((str(EXAMPLE), "--stretch", "nan"), "--stretch nan: give a number from 1 to 5"),
     ((str(EXAMPLE), "--fault", "meteor"), "Kinds: crash"),
     ((str(EXAMPLE), "--fault", "crash:validator=9,from=1"), "validator=9"),
     ((str(EXAMPLE), "--fault", "venue-lies:venue=nobody,factor=2,from=1"), "venue=nobody"),

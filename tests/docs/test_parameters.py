@@ -394,6 +394,7 @@ def test_agents__of_a_population__start_with_the_stated_money(seed: int) -> None
     usdc = {
         "maker": (8e6, 15e6),
         "bidder": (3e6, 8e6),
+        "speculator": (20e3, 2e6),
         "seller": (25e3, 150e3),
         "buyer": (30e3, 400e3),
         "churner": (10e3, 80e3),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.lab.history import History, HistoryError, load_history
+from holdfast.lab.history import History, HistoryError, load_history, stretch
 from holdfast.lab.history_build import Source
 from holdfast.lab.history_files import NotAPriceFileError, parse_price_e8, parse_time_ms, read_shape
 from holdfast.primitives.units import E8, HOUR_MS, MINUTE_MS
@@ -51,6 +51,31 @@ def test_bar__nearer_extreme_high__comes_first(tmp_path: Path) -> None:
     text = f"unix_s,open,high,low,close\n{T0},100,101,90,95\n{T0 + 60},95,96,94,95\n{T0 + 120},95,96,94,95\n"
     points = load(tmp_path, {"a_BTCUSD_1m.csv": text}).sources_of("BTC")[0].points
     assert [price // E8 for _, price in points[:4]] == [100, 101, 90, 95]
+
+
+def test_stretch__from_a_time_on__moves_each_venue_from_the_median_then(tmp_path: Path) -> None:
+    def series(prices: list[int]) -> str:
+        return "unix_s,price\n" + "".join(f"{T0 + 60 * i},{price}\n" for i, price in enumerate(prices))
+
+    files = {
+        "a_BTCUSD.csv": series([90, 100, 80]),
+        "b_BTCUSD.csv": series([91, 102, 81]),
+        "a_USDTUSD.csv": series([1] * 3),
+    }
+    history = load(tmp_path, files)
+    stretched = stretch(history, T0 * 1000 + 60_000, 1_500_000)
+    assert [[price / E8 for _, price in one.points] for one in stretched.sources_of("BTC")] == [
+        [90, 99.5, 69.5],
+        [91, 102.5, 71],
+    ]
+    assert stretched.sources_of("USDT")[0].points == history.sources_of("USDT")[0].points
+    assert stretched.notes[-1] == "moves after 2025-10-10 00:01 UTC are stretched to 1.5 of what they were"
+
+
+def test_stretch__that_leaves_no_price__is_refused_by_name(tmp_path: Path) -> None:
+    history = load(tmp_path, {"a_BTCUSD_1m.csv": bars([100, 60, 60])})
+    with pytest.raises(HistoryError, match="a BTC: a move stretched to 3 leaves no price; stretch less"):
+        stretch(history, T0 * 1000, 3_000_000)
 
 
 def test_price_only_rows__named_interval__are_told_at_its_end(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from holdfast.lab import compare
 from holdfast.lab.history import load_history
 from holdfast.lab.replay import run_replay
-from holdfast.lab.replay_margin import MarginTally, read_past
+from holdfast.lab.replay_margin import Look, MarginTally
+from holdfast.lab.replay_past import read_past
 from holdfast.lab.replay_settings import ReplaySettings
 from holdfast.lab.venues import Venues
 from holdfast.lab.verdict import Verdict
@@ -49,6 +50,14 @@ def test_past__before_a_start_within_a_history__is_the_returns_between_its_epoch
     assert past[BTC] == pytest.approx([10_000_000] * 4, rel=2e-3)
 
 
+def test_past__of_an_underlying_whose_history_begins_later__is_shorter_or_none(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "alder_BTCUSD_1m.csv").write_bytes((folder / "alder_BTCUSD_1m.csv").read_bytes())
+    head, *rows = (folder / "alder_ETHUSD_1m.csv").read_text().splitlines()
+    (tmp_path / "alder_ETHUSD_1m.csv").write_text("\n".join([head, *rows[45:]]) + "\n")
+    past = past_at(tmp_path, 62)
+    assert (len(past[BTC]), past[ETH]) == (4, ())
+
+
 def test_past__with_an_epoch_that_nobody_priced__spreads_its_return_over_both(folder: Path) -> None:
     past = past_at(folder, 62)
     # Two percents in two epochs count as 2 % over the root of two.
@@ -65,17 +74,70 @@ def test_margin_calls__counted_when_an_account_newly_lacks_initial_margin() -> N
     tally = MarginTally()
     market.trade(0, 1, market.future(), 150)
     market.block()
-    tally.look(market.draft)
+    tally.look(market.draft, 1)
     assert tally.calls == 0
     market.solo.prices[BTC] = market.solo.prices[BTC] * 92 // 100
     market.run(3)
     need = market.need(0)
     assert need.equity_atoms < need.initial_atoms
-    for _ in range(2):
-        tally.look(market.draft)
+    for time_ms in (2, 3):
+        tally.look(market.draft, time_ms)
     figures = tally.figures(Genesis("c", 1, (), bytes(32)))
     assert (figures.margin_calls, figures.accounts_called) == (1, 1)
     assert figures.ranges_first_ppm == figures.ranges_last_ppm == {"BTC": 160_000, "ETH": 180_000}
+
+
+def look(time_ms: int, price: int, *, locked: int, interest: int, **changes: object) -> Look:
+    fields: dict[str, object] = {
+        "time_ms": time_ms,
+        "prices_e8": {"BTC": price},
+        "ranges_ppm": {"BTC": locked},
+        "interest_usd": interest,
+        "locked_atoms": locked,
+        "short_accounts": 0,
+        "under_accounts": 0,
+        "under_equity_atoms": 0,
+        "under_locked_atoms": 0,
+        "owed_atoms": 0,
+        "fund_atoms": 400,
+        **changes,
+    }
+    return Look(**fields)  # type: ignore[arg-type]
+
+
+def test_margin_figures__of_a_crash__tell_of_before_within_and_after_it() -> None:
+    hour = 60 * MINUTE_MS
+    tally = MarginTally()
+    tally.looks = [
+        look(0, 0, locked=900, interest=1_000),
+        look(hour, 100, locked=200, interest=1_000),
+        look(2 * hour, 90, locked=300, interest=1_000, under_equity_atoms=60, under_locked_atoms=100),
+        look(3 * hour, 95, locked=250, interest=500, under_equity_atoms=-20, under_locked_atoms=80, owed_atoms=40),
+    ]
+    figures = tally.figures(Genesis("c", 1, (), bytes(32)))
+    assert (figures.before, figures.crash, figures.after) == tuple(tally.looks[1:])
+    assert (figures.interest_peak_usd, figures.owed_most_atoms, figures.owed_most_of_fund_ppm) == (1_000, 40, 100_000)
+    assert figures.under_equity_least_ppm == -250_000
+    # Half of the open interest is locked at the end, a fifth of it before the crash.
+    assert figures.locked_rise_ppm == 2_500_000
+    assert (figures.ranges_lowest_ppm, figures.ranges_highest_ppm) == ({"BTC": 200}, {"BTC": 900})
+
+
+def test_look__of_a_market__adds_up_open_interest_and_what_is_locked() -> None:
+    market = Market(2, cash=40_000 * USD)
+    market.trade(0, 1, market.future(), 150)
+    market.block()
+    found = MarginTally().look(market.draft, 5)
+    needs = [market.need(place) for place in (0, 1)]
+    assert found.locked_atoms == sum(need.maintenance_atoms for need in needs)
+    assert (found.interest_usd, found.prices_e8["BTC"]) == (180_000, 120_000 * 10**8)
+    assert (found.under_accounts, found.owed_atoms) == (0, 0)
+    market.solo.prices[BTC] = market.solo.prices[BTC] * 75 // 100
+    market.run(3)
+    fallen, long = MarginTally().look(market.draft, 6), market.need(0)
+    assert long.equity_atoms < 0
+    assert fallen.owed_atoms == -long.equity_atoms
+    assert (fallen.under_accounts, fallen.under_equity_atoms) == (1, long.equity_atoms)
 
 
 def test_margin_tally__of_changes__counts_those_beyond_what_was_announced() -> None:

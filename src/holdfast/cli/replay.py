@@ -15,7 +15,7 @@ from holdfast.lab import compare
 from holdfast.lab.fault_specs import FaultSpecError, describe_kinds
 from holdfast.lab.history import HistoryError
 from holdfast.lab.replay import Replay, run_replay
-from holdfast.lab.replay_settings import ReplayInputError, ReplaySettings, parse_interval_ms
+from holdfast.lab.replay_settings import ReplayInputError, ReplaySettings, parse_interval_ms, parse_stretch_ppm
 from holdfast.lab.world import NodeFailedError, TimeStandsStillError
 
 EXIT_GOOD: Final = 0
@@ -72,6 +72,9 @@ def replay(
     margin: Annotated[
         Margin, typer.Option(help="Whether ranges follow the market; both replays it twice and compares.")
     ] = Margin.ADAPTIVE,
+    stretch: Annotated[
+        float, typer.Option(help="Let every move since the start count so many times, to ask what breaks.")
+    ] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     kernel: KernelName = DEFAULT_KERNEL,
     readers: Annotated[int, typer.Option(help="Threads that query all the while.", hidden=True)] = 0,
@@ -97,11 +100,12 @@ def replay(
             wants_series=report is not None,
             keep=keep,
             is_adaptive=margin != Margin.FIXED,
+            stretch_ppm=parse_stretch_ppm(stretch),
         )
-        if margin == Margin.BOTH:
-            _compare(settings, as_json=as_json)
         if report is not None:
             _prepare_report(report)
+        if margin == Margin.BOTH:
+            _compare(settings, report, as_json=as_json)
         with watch() as on_progress:
             result = run_replay(settings, on_progress)
     except (ReplayInputError, HistoryError, FaultSpecError) as error:
@@ -118,15 +122,18 @@ def replay(
 replay.__doc__ = _HELP
 
 
-def _compare(settings: ReplaySettings, *, as_json: bool) -> NoReturn:
+def _compare(settings: ReplaySettings, report: Path | None, *, as_json: bool) -> NoReturn:
     """Replay with fixed and with adaptive ranges, all else equal, and print both side by side."""
-    if settings.wants_series or settings.keep is not None:
-        raise ReplayInputError("--margin both prints a table; give --report and --keep to one run, fixed or adaptive")
-    verdicts = []
+    if settings.keep is not None:
+        raise ReplayInputError("--margin both runs two chains; give --keep to one run, fixed or adaptive")
+    results = []
     for kind in (Margin.FIXED, Margin.ADAPTIVE):
         with watch() as on_progress:
             found = run_replay(replace(settings, is_adaptive=kind == Margin.ADAPTIVE), on_progress)
-        verdicts.append((kind.value, found.verdict))
+        results.append((kind.value, found))
+    verdicts = [(name, found.verdict) for name, found in results]
+    if report is not None:
+        typer.echo(f"Report: {_write_comparison(results, report)}", err=True)
     typer.echo(compare.to_json(verdicts) if as_json else compare.to_words(verdicts))
     raise typer.Exit(EXIT_GOOD if all(verdict.is_good for _, verdict in verdicts) else EXIT_BROKEN)
 
@@ -149,6 +156,12 @@ def _write_report(result: Replay, folder: Path) -> Path:
     from holdfast.lab.report import write_report
 
     return write_report(result, folder)
+
+
+def _write_comparison(results: list[tuple[str, Replay]], folder: Path) -> Path:
+    from holdfast.lab.report import write_comparison
+
+    return write_comparison(results, folder)
 
 
 def _one_line(error: BaseException) -> str:

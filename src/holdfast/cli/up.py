@@ -2,6 +2,7 @@
 
 import re
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,13 @@ from holdfast.client.errors import EXIT_USAGE
 _INTERVAL = re.compile(r"([0-9]{1,6})(ms|s)")
 _DURATION = re.compile(r"([0-9]{1,6})(s|m|h)")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600}
+
+
+class Margin(StrEnum):
+    """How far prices are assumed to move on a devnet."""
+
+    ADAPTIVE = "adaptive"
+    FIXED = "fixed"
 
 
 def up(
@@ -31,6 +39,9 @@ def up(
     for_: Annotated[str | None, typer.Option("--for", help="Stop after a time, such as 30s, 10m or 1h.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready, then nothing.")] = False,
     no_market: Annotated[bool, typer.Option("--no-market", help="No traders; prices still move.")] = False,
+    margin: Annotated[
+        Margin, typer.Option(help="Whether ranges of a new chain follow the market, or keep their start.")
+    ] = Margin.ADAPTIVE,
     extra_accounts: Annotated[
         int, typer.Option(help="Accounts to add to a new chain's genesis, to try a large state.", min=0, max=99_000)
     ] = 0,
@@ -51,7 +62,7 @@ def up(
     try:
         asked = frozenset(
             name.replace("_", "-")
-            for name in ("validators", "block_interval")
+            for name in ("validators", "block_interval", "margin")
             if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
         )
         settings = DevnetSettings(
@@ -63,6 +74,7 @@ def up(
             port=port,
             extra_accounts=extra_accounts,
             has_market=not no_market,
+            is_adaptive=margin is Margin.ADAPTIVE,
         )
         options = Options(
             stop_after_s=None if for_ is None else _duration_s(for_),

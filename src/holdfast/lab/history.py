@@ -6,7 +6,7 @@ converts, repairs or cuts is named in `History.notes`.
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,8 @@ from holdfast.lab.history_files import (
     read_rows,
     read_shape,
 )
-from holdfast.primitives.units import HOUR_MS, MINUTE_MS, div_ceil, div_floor
+from holdfast.node.sampler import median_floor
+from holdfast.primitives.units import HOUR_MS, MINUTE_MS, PPM, div_ceil, div_floor
 
 __all__ = ["STABLES", "History", "HistoryError", "Source", "load_history"]
 
@@ -59,6 +60,41 @@ def load_history(path: Path | str) -> History:
     for file in files:
         notes.extend(file.notes)
     return _assemble(root, files, notes)
+
+
+def stretch(history: History, from_ms: int, factor_ppm: int) -> History:
+    """Return a history in which, from a time on, every move of an underlying since then counts a factor of itself.
+
+    Moves are those from the median of the venues at that time, so that venues keep their distance, stretched as well.
+    Refuses: HistoryError where that leaves a price at or below zero. Rounds: down.
+    """
+    first_e8 = {feed: _median_at(history, feed, from_ms) for feed in history.feeds}
+    sources = tuple(
+        _stretch_source(source, first_e8[source.feed], from_ms, factor_ppm) if source.feed in first_e8 else source
+        for source in history.sources
+    )
+    note = f"moves after {_utc(from_ms)} are stretched to {factor_ppm / PPM:g} of what they were"
+    return replace(history, sources=sources, notes=(*history.notes, note))
+
+
+def _median_at(history: History, feed: str, time_ms: int) -> int:
+    """Return the median of what the venues of a feed last told, or first tell where none has yet."""
+    sources = history.sources_of(feed)
+    told = [point[0] for source in sources if (point := source.at(time_ms)) is not None]
+    return median_floor(told or [source.prices_e8[0] for source in sources])
+
+
+def _stretch_source(source: Source, first_e8: int, from_ms: int, factor_ppm: int) -> Source:
+    points = [
+        (time_ms, price_e8 if time_ms < from_ms else first_e8 + (price_e8 - first_e8) * factor_ppm // PPM)
+        for time_ms, price_e8 in source.points
+    ]
+    if min(price_e8 for _, price_e8 in points) <= 0:
+        message = (
+            f"{source.venue} {source.feed}: a move stretched to {factor_ppm / PPM:g} leaves no price; stretch less"
+        )
+        raise HistoryError(message)
+    return Source.from_points(source.venue, source.feed, source.cadence_ms, points)
 
 
 def _assemble(root: Path, files: Sequence[PriceFile], notes: list[str]) -> History:

@@ -123,9 +123,9 @@ class _Run:
             return
         index, replica = live[0]
         with self.nodes.apps[index].reading() as draft:
-            self.tally.margin.look(draft)
+            look = self.tally.margin.look(draft, self.nodes.world.now_ms)
             if self.collector is not None:
-                self.collector.collect(self.nodes, draft, len(self.tally.liquidated), self.tally.fills)
+                self.collector.collect(self.nodes, draft, look, len(self.tally.liquidated), self.tally.fills)
             if replica.height <= self._acted_height:
                 return
             self._acted_height = replica.height
@@ -162,6 +162,7 @@ class _Run:
             fills=tally.fills,
             rejected=_ordered(tally.rejected),
             liquidated_accounts=len(tally.liquidated),
+            liquidated_kinds=self.population.count_kinds(tally.liquidated),
             auctions=tally.auctions,
             haircut_atoms=tally.haircut_atoms,
             insurance_atoms=insurance,
@@ -181,6 +182,8 @@ class _Run:
             root_log_sha256=tally.root_log.hex(),
             insurance_used_atoms=tally.insurance_used_atoms,
             insurance_owed_atoms=owed,
+            deficits=tally.deficits,
+            deficit_atoms=tally.deficit_atoms,
             margin=tally.margin.figures(self.nodes.genesis),
             in_liquidation_at_end=in_liquidation,
             refused_order_types=_ordered(tally.refused_types),

@@ -11,8 +11,8 @@ from holdfast.client.signing import SigningKey
 from holdfast.consensus.messages import make_sign_domains
 from holdfast.lab.agents import Population
 from holdfast.lab.byzantine import LIES, LyingNetwork, make_means
-from holdfast.lab.replay_margin import read_past
 from holdfast.lab.replay_oracle import LoggedReporter, ReportLog
+from holdfast.lab.replay_past import read_past
 from holdfast.lab.replay_settings import ReplayPlan
 from holdfast.lab.replay_tally import Tally
 from holdfast.lab.world import Ports, World, derive_random

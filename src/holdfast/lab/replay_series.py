@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast.lab.agents import KINDS, Population
+from holdfast.lab.replay_margin import Look
 from holdfast.lab.replay_nodes import Nodes
 from holdfast.lab.replay_settings import ReplayPlan
+from holdfast.primitives.units import PPM
 from holdfast.protocol.accounts.state import INSURANCE_FUND
 from holdfast.protocol.ledger.handlers import get_cash
 from holdfast.protocol.ledger.state import ASSET_NAMES
@@ -32,6 +34,7 @@ class Series:
     in_liquidation: list[int] = field(default_factory=list)
     heights: dict[str, list[int | None]] = field(default_factory=dict)
     fills: list[int] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
 
 
 class Collector:
@@ -51,7 +54,7 @@ class Collector:
         self.series.equity_ppm = {kind: [] for kind in KINDS}
         self.series.heights = {f"validator {index}": [] for index in range(plan.settings.validators)}
 
-    def collect(self, nodes: Nodes, draft: Draft, liquidated: int, fills: int) -> None:
+    def collect(self, nodes: Nodes, draft: Draft, look: Look, liquidated: int, fills: int) -> None:
         """Take one look at the venues, a committed state and the validators."""
         series, now_ms = self.series, nodes.world.now_ms
         series.times_ms.append(now_ms)
@@ -67,6 +70,7 @@ class Collector:
         series.liquidated.append(liquidated)
         series.in_liquidation.append(len(draft[LIQUIDATIONS].keys()))
         series.fills.append(fills)
+        series.looks.append(look)
         up = dict(nodes.world.nodes())
         for index, heights in enumerate(series.heights.values()):
             heights.append(up[index].height if index in up else None)
@@ -75,14 +79,15 @@ class Collector:
         """Note each kind's band of equity as a share of what its accounts had at first sight."""
         matrix = draft[RISK_MATRIX].get(0)
         ids, values = ([], []) if matrix is None else (matrix.account_ids.tolist(), matrix.equity_atoms.tolist())
-        equities = dict(zip(ids, values, strict=True))
-        for account_id, equity in equities.items():
-            self._first.setdefault(account_id, equity)
+        equities: dict[int, int] = dict(zip(ids, values, strict=True))
         for kind, members in self._members.items():
-            shares = sorted(
-                equities.get(account_id, 0) * 1_000_000 // self._first[account_id]
-                for account_id in members
-                if self._first.get(account_id, 0) > 0
-            )
+            shares: list[int] = []
+            for account_id in members if matrix is not None else ():
+                # What holds neither position nor coin has its cash alone, and no place in the matrix.
+                equity = equities[account_id] if account_id in equities else get_cash(draft, account_id)
+                first = self._first.setdefault(account_id, equity)
+                if first > 0:
+                    shares.append(equity * PPM // first)
+            shares.sort()
             low, middle, high = (shares[(len(shares) - 1) * place // 100] if shares else 0 for place in BAND_PERCENT)
             self.series.equity_ppm[kind].append((low, middle, high) if shares else None)

@@ -13,10 +13,10 @@ from typing import Final
 from holdfast.lab.agents.population import AGENTS_MAX, AGENTS_MIN
 from holdfast.lab.fault_specs import parse_fault
 from holdfast.lab.faults import Fault, FaultPlan
-from holdfast.lab.history import History, load_history
+from holdfast.lab.history import History, load_history, stretch
 from holdfast.lab.swarm import draw_faults
 from holdfast.lab.venues import Venues
-from holdfast.primitives.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, div_ceil
+from holdfast.primitives.units import DAY_MS, HOUR_MS, MINUTE_MS, PPM, SECOND_MS, div_ceil
 
 VALIDATORS_MAX: Final = 16
 BLOCKS_MAX: Final = 1_000_000
@@ -24,6 +24,7 @@ SEED_MAX: Final = 2**63 - 1
 INTERVAL_MIN_MS: Final = SECOND_MS
 INTERVAL_MAX_MS: Final = HOUR_MS
 READERS_MAX: Final = 16
+STRETCH_MAX: Final = 5
 _INTERVAL: Final = re.compile(r"(\d{1,6})(ms|s|m|h)?", re.ASCII)
 _UNIT_MS: Final = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, None: SECOND_MS}
 _HEIGHT: Final = re.compile(r"\d{1,9}", re.ASCII)
@@ -52,6 +53,7 @@ class ReplaySettings:
     restore_at: int | None = None
     snapshot_every: int = 100
     wants_series: bool = False
+    stretch_ppm: int = PPM  # what the underlyings' moves since the start count
     is_adaptive: bool = True  # ranges follow the market; otherwise they keep their stated start
     keep: Path | None = None  # an empty directory for the chain, to be audited
     draws_faults: bool = False  # add a swarm of faults drawn from the seed
@@ -88,6 +90,13 @@ def parse_interval_ms(text: str) -> int:
     return interval_ms
 
 
+def parse_stretch_ppm(stretch: float) -> int:
+    """Return by how much moves are stretched, x 1e6. Rounds: to the nearest. Refuses: ReplayInputError."""
+    if not 1 <= stretch <= STRETCH_MAX:
+        raise ReplayInputError(f"--stretch {stretch:g}: give a number from 1 to {STRETCH_MAX}")
+    return round(stretch * PPM)
+
+
 def plan_replay(settings: ReplaySettings) -> ReplayPlan:
     """Load the history and settle what will be run.
 
@@ -104,6 +113,8 @@ def plan_replay(settings: ReplaySettings) -> ReplayPlan:
         blocks = min(blocks, settings.blocks)
     if blocks > BLOCKS_MAX:
         raise ReplayInputError(f"{blocks} blocks are more than {BLOCKS_MAX}; give --blocks or a longer interval")
+    if settings.stretch_ppm != PPM:
+        history = stretch(history, start_ms, settings.stretch_ppm)
     # The venues ask the plan for every quote; the plan's faults need the venues' names first.
     names = Venues(history, settings.seed, interval_ms).all_names()
     faults = tuple(

@@ -64,6 +64,8 @@ class Tally:
     auctions: int = 0
     haircut_atoms: int = 0
     insurance_used_atoms: int = 0
+    deficits: int = 0
+    deficit_atoms: int = 0
     commands: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     refused_types: Counter[str] = field(default_factory=Counter)
@@ -180,6 +182,8 @@ class Tally:
                 self.auctions += 1
             case DeficitCovered():
                 self.insurance_used_atoms += event.fund_atoms
+                self.deficit_atoms += event.fund_atoms + event.haircut_atoms
+                self.deficits += 1
             case FundDebtChanged():
                 self.insurance_used_atoms += max(0, -event.change_atoms)
             case SliceSold():

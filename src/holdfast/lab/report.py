@@ -1,9 +1,13 @@
 """The report of a replay: one HTML page that needs nothing but itself, and one picture."""
 
+from base64 import b64encode
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Final
 
+from holdfast.lab import compare
+from holdfast.lab.compare_plots import make_picture
 from holdfast.lab.replay import Replay
 from holdfast.lab.replay_settings import show_time
 from holdfast.lab.report_plots import make_overview, make_svgs
@@ -12,7 +16,7 @@ from holdfast.primitives.units import USDC_ATOMS
 
 PAGE_NAME: Final = "index.html"
 PICTURE_NAME: Final = "report.png"
-_RANGE_COLUMNS: Final = ("underlying", "at the start", "highest", "at the end")
+_RANGE_COLUMNS: Final = ("underlying", "at the start", "lowest", "highest", "at the end")
 _STYLE: Final = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .4rem; }
@@ -43,6 +47,36 @@ def write_report(result: Replay, folder: Path) -> Path:
     plots = [f"<h2>{escape(title)}</h2>\n{svg}" for title, svg in make_svgs(series, result.plan.faults)]
     page = folder / PAGE_NAME
     page.write_text(_page(verdict, plots), encoding="utf-8")
+    return page
+
+
+def write_comparison(results: Sequence[tuple[str, Replay]], folder: Path) -> Path:
+    """Write a page with the table of runs that differ in their margin, and their picture, into a folder that exists."""
+    runs = [(name, result.series) for name, result in results if result.series is not None]
+    if len(runs) != len(results):
+        message = "a comparison needs the series of its runs"
+        raise ValueError(message)
+    verdicts = [(name, result.verdict) for name, result in results]
+    first = verdicts[0][1]
+    span = f"{show_time(first.start_ms)} to {show_time(first.end_ms)}, seed {first.seed}"
+    title = f"Holdfast replay, {span}: {' and '.join(name for name, _ in verdicts)} margin"
+    picture = make_picture(runs, results[0][1].plan.faults, title)
+    (folder / PICTURE_NAME).write_bytes(picture)
+    head, *rows = compare.to_rows(verdicts)
+    page = folder / PAGE_NAME
+    page.write_text(
+        "\n".join(
+            (
+                '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Holdfast replay</title>',
+                f"<style>{_STYLE} img {{ width: 100%; }}</style></head><body>",
+                f"<h1>{escape(title)}</h1>",
+                f'<p><img alt="{escape(title)}" src="data:image/png;base64,{b64encode(picture).decode()}"></p>',
+                _table("All else equal: history, seed, agents, faults", head, rows),
+                "</body></html>\n",
+            )
+        ),
+        encoding="utf-8",
+    )
     return page
 
 
@@ -91,7 +125,12 @@ def _page(verdict: Verdict, plots: list[str]) -> str:
 
 def _range_rows(verdict: Verdict) -> list[tuple[str, ...]]:
     margin = verdict.margin
-    columns = (margin.ranges_first_ppm, margin.ranges_highest_ppm, margin.ranges_last_ppm)
+    columns = (
+        margin.ranges_first_ppm,
+        margin.ranges_lowest_ppm,
+        margin.ranges_highest_ppm,
+        margin.ranges_last_ppm,
+    )
     return [(name, *(f"{column[name] / 10_000:.2f} %" for column in columns)) for name in margin.ranges_first_ppm]
 
 
@@ -106,6 +145,7 @@ def _tiles(verdict: Verdict) -> list[tuple[str, str]]:
         ("insurance fund, USDC", _number(verdict.insurance_atoms // USDC_ATOMS)),
         ("insurance used, USDC", _number(verdict.insurance_used_atoms // USDC_ATOMS)),
         ("insurance fund owes, USDC", _number(verdict.insurance_owed_atoms // USDC_ATOMS)),
+        ("peak open interest, USD", _number(verdict.margin.interest_peak_usd)),
         ("haircut, USDC", _number(verdict.haircut_atoms // USDC_ATOMS)),
         ("margin calls", _number(verdict.margin.margin_calls)),
         ("instruments settled", _number(verdict.settled_instruments)),
@@ -120,7 +160,7 @@ def _validator_rows(verdict: Verdict) -> list[tuple[str, ...]]:
     ]
 
 
-def _table(caption: str, names: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(caption: str, names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{body}</table>"

@@ -1,4 +1,4 @@
-"""The plots of a replay's report. This file alone imports matplotlib."""
+"""The plots of a replay's report; of the lab's files this one and `compare_plots` import matplotlib."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -30,9 +30,9 @@ def make_svgs(series: Series, faults: Sequence[Fault]) -> list[tuple[str, str]]:
             figure = Figure(figsize=(9.6, 3.6), layout="constrained")
             axes = figure.add_subplot()
             draw(axes, series)
-            _finish(axes, series, faults, "")
+            finish(axes, series, faults, "")
             plots.append((title, to_svg(figure)))
-        figure = Figure(figsize=(9.6, 5.4), layout="constrained")
+        figure = Figure(figsize=(9.6, 7.2), layout="constrained")
         _draw_bands(figure, series, faults)
         plots.insert(len(series.medians), ("Accounts' equity by kind", to_svg(figure)))
     return plots
@@ -54,7 +54,7 @@ def make_overview(series: Series, faults: Sequence[Fault], headline: str) -> byt
             is_wide = is_odd and place == len(plots) - 1
             axes = figure.add_subplot(grid[place // 2, :] if is_wide else grid[place // 2, place % 2])
             draw(axes, series)
-            _finish(axes, series, faults, title)
+            finish(axes, series, faults, title)
         return to_png(figure)
 
 
@@ -65,6 +65,8 @@ def list_plots(series: Series) -> list[tuple[str, Draw]]:
         *prices,
         ("Insurance fund", _draw_fund),
         ("Liquidations", _draw_liquidations),
+        ("Ranges in force", draw_ranges),
+        ("Margin locked by positions, and open interest", draw_locked),
         ("Trading", _draw_fills),
         ("Validators' heights, as blocks behind the clock; a gap: down", _draw_heights),
     ]
@@ -72,7 +74,7 @@ def list_plots(series: Series) -> list[tuple[str, Draw]]:
 
 def _price_drawer(feed: str) -> Draw:
     def draw(axes: Axes, series: Series) -> None:
-        times = _times(series)
+        times = times_of(series)
         low, high = _price_range(series, feed)
         medians = [_NAN if price is None else price / E8 for price in series.medians[feed]]
         axes.plot(times, medians, label="median on chain", color=INK, linewidth=3.0, alpha=0.35)
@@ -107,10 +109,10 @@ def _price_range(series: Series, feed: str) -> tuple[int, int]:
 
 
 def _draw_bands(figure: Figure, series: Series, faults: Sequence[Fault]) -> None:
-    times = _times(series)
+    times = times_of(series)
     kinds = list(series.equity_ppm)
     for place, kind in enumerate(kinds, 1):
-        axes = figure.add_subplot(2, -(-len(kinds) // 2), place)
+        axes = figure.add_subplot(-(-len(kinds) // 3), 3, place)
         bands = [band or (_NAN, _NAN, _NAN) for band in series.equity_ppm[kind]]
         low, middle, high = ([band[place] / 10_000 for band in bands] for place in range(3))
         colour = COLOURS[(place - 1) % len(COLOURS)]
@@ -119,11 +121,11 @@ def _draw_bands(figure: Figure, series: Series, faults: Sequence[Fault]) -> None
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f} %"))
         if place == 1:
             axes.legend(loc="lower left")
-        _finish(axes, series, faults, f"{kind}s")
+        finish(axes, series, faults, f"{kind}s")
 
 
 def _draw_medians(axes: Axes, series: Series) -> None:
-    times = _times(series)
+    times = times_of(series)
     for place, (kind, bands) in enumerate(series.equity_ppm.items()):
         values = [_NAN if band is None else band[1] / 10_000 for band in bands]
         lows = [_NAN if band is None else band[0] / 10_000 for band in bands]
@@ -136,13 +138,13 @@ def _draw_medians(axes: Axes, series: Series) -> None:
 
 def _draw_fund(axes: Axes, series: Series) -> None:
     values = [atoms / USDC_ATOMS for atoms in series.insurance_atoms]
-    axes.plot(_times(series), values, color=COLOURS[2], linewidth=1.6)
+    axes.plot(times_of(series), values, color=COLOURS[2], linewidth=1.6)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_ylabel("USDC")
 
 
 def _draw_liquidations(axes: Axes, series: Series) -> None:
-    times = _times(series)
+    times = times_of(series)
     axes.step(times, series.liquidated, where="post", color=COLOURS[1], linewidth=1.6, label="accounts ever liquidated")
     axes.fill_between(
         times, series.in_liquidation, step="post", color=COLOURS[0], alpha=0.45, linewidth=0, label="in liquidation now"
@@ -153,19 +155,40 @@ def _draw_liquidations(axes: Axes, series: Series) -> None:
     axes.legend(loc="upper left")
 
 
+def draw_ranges(axes: Axes, series: Series) -> None:
+    """Draw how far each underlying is assumed to move within a day."""
+    for place, name in enumerate(series.looks[0].ranges_ppm if series.looks else ()):
+        values = [look.ranges_ppm[name] / 10_000 for look in series.looks]
+        axes.step(times_of(series), values, where="post", label=name, color=COLOURS[place], linewidth=1.6)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.1f} %"))
+    axes.legend(loc="lower left")
+
+
+def draw_locked(axes: Axes, series: Series) -> None:
+    """Draw the maintenance margin of all positions beside what they are worth."""
+    for values, label, colour in (
+        ([look.locked_atoms / (USDC_ATOMS * 10**6) for look in series.looks], "maintenance margin", COLOURS[1]),
+        ([look.interest_usd / 10**6 for look in series.looks], "open interest", COLOURS[0]),
+    ):
+        axes.plot(times_of(series), values, label=label, color=colour, linewidth=1.6)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("million USD")
+    axes.legend(loc="upper left")
+
+
 def _draw_fills(axes: Axes, series: Series) -> None:
     # Several intervals share a bar where there are more of them than the eye can tell apart.
     together = max(1, len(series.fills) // _BARS_MAX)
     totals = [0, *series.fills[together - 1 :: together]]
     rates = [(later - earlier) / together for earlier, later in pairwise(totals)]
-    times = _times(series)[::together][: len(rates)]
+    times = times_of(series)[::together][: len(rates)]
     axes.fill_between(times, rates, step="post", color=COLOURS[5], alpha=0.8, linewidth=0)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("fills an interval")
 
 
 def _draw_heights(axes: Axes, series: Series) -> None:
-    times = _times(series)
+    times = times_of(series)
     for place, (name, heights) in enumerate(series.heights.items()):
         # Lines that lie on one another are drawn side by side.
         behind = [
@@ -179,9 +202,9 @@ def _draw_heights(axes: Axes, series: Series) -> None:
     axes.legend(ncols=4, loc="lower left")
 
 
-def _finish(axes: Axes, series: Series, faults: Sequence[Fault], title: str) -> None:
+def finish(axes: Axes, series: Series, faults: Sequence[Fault], title: str) -> None:
     """Give every plot the same time axis, and show where the faults lie."""
-    times = _times(series)
+    times = times_of(series)
     if times:
         first, last = times[0], max(times[-1], times[0] + 1e-6)
         axes.set_xlim(first, last)
@@ -195,7 +218,8 @@ def _finish(axes: Axes, series: Series, faults: Sequence[Fault], title: str) -> 
     axes.set_title(title)
 
 
-def _times(series: Series) -> list[float]:
+def times_of(series: Series) -> list[float]:
+    """Return each look's time in hours since 1970."""
     return [_moment(time_ms) for time_ms in series.times_ms]
 
 

@@ -39,6 +39,9 @@ class Verdict:
     # Beyond what every caller may rely on: what the figures above rest on.
     insurance_used_atoms: int
     insurance_owed_atoms: int  # at the end: deficits that nobody could bear
+    deficits: int  # paid by the fund or by haircuts
+    deficit_atoms: int
+    liquidated_kinds: dict[str, int]
     margin: MarginFigures
     in_liquidation_at_end: int
     refused_order_types: dict[str, int]
@@ -129,9 +132,12 @@ class Verdict:
         checked = min((counts["checked"] for counts in self.invariants.values()), default=0)
         broken = sum(counts["broken"] for counts in self.invariants.values())
         haircut = f"haircut {_dollars(self.haircut_atoms)}"
+        kinds = "".join(f", {count:,} {kind}s" for kind, count in self.liquidated_kinds.items())
+        deficits = f"{self.deficits:,} deficits of {_dollars(self.deficit_atoms)}"
         return [
-            f"Liquidation: {self.liquidated_accounts:,} accounts, {self.auctions:,} auctions, {haircut}; fund {fund}",
-            f"  fund used: {_dollars(self.insurance_used_atoms)}; under maintenance margin at the end: {end}",
+            f"Liquidation: {self.liquidated_accounts:,} accounts{kinds}; {self.auctions:,} auctions; {deficits}",
+            f"  fund {fund}; used {_dollars(self.insurance_used_atoms)}; {haircut}",
+            f"  under maintenance margin at the end: {end}",
             f"Margin: {self._margin_words()}",
             f"Conservation: differences in atoms {held}",
             f"Invariants: {len(self.invariants)}, each checked in at least {checked:,} blocks, {broken} broken",
@@ -140,12 +146,16 @@ class Verdict:
     def _margin_words(self) -> str:
         margin = self.margin
         calls = f"{margin.margin_calls:,} calls to {margin.accounts_called:,} accounts"
-        ends = [(name, ppm, margin.ranges_last_ppm[name]) for name, ppm in margin.ranges_first_ppm.items()]
-        ranges = ", ".join(f"{name} {first / 10_000:.2f} to {last / 10_000:.2f} %" for name, first, last in ends)
+        ranges = ", ".join(
+            f"{name} {first / 10_000:.2f} to {margin.ranges_last_ppm[name] / 10_000:.2f} %"
+            f" (highest {margin.ranges_highest_ppm[name] / 10_000:.2f} %)"
+            for name, first in margin.ranges_first_ppm.items()
+        )
+        peak = f"open interest at most {margin.interest_peak_usd:,} USD"
         if not margin.is_adaptive:
-            return f"fixed ranges, {ranges}; {calls}"
+            return f"fixed ranges, {ranges}; {calls}; {peak}"
         changes = f"{margin.range_changes:,} changes, {margin.range_emergencies:,} unannounced"
-        return f"adaptive ranges, {ranges}, {changes}, from {margin.past_epochs:,} returns before; {calls}"
+        return f"adaptive ranges, {ranges}, {changes}, from {margin.past_epochs:,} returns before; {calls}; {peak}"
 
     def _oracle_words(self) -> list[str]:
         return [

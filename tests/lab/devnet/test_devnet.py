@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.lab.devnet.banner import describe
 from holdfast.lab.devnet.chain import check_agreement
 from holdfast.lab.devnet.run import Devnet
 from holdfast.lab.devnet.settings import DevnetSettings, SettingsError
 from holdfast.node.home import HomeError
 from holdfast.primitives.units import MINUTE_MS
+from holdfast.protocol.ranges.params import RANGE_PARAMS
+from holdfast.protocol.ranges.state import RANGES
 from holdfast.protocol.staking.state import MISBEHAVIORS
 
 WAIT_S = 20.0
@@ -162,11 +165,28 @@ def test_devnet__directory_in_use__a_second_start_is_refused(devnet: Devnet, tmp
 
 
 def test_devnet__other_settings_than_the_chain_has__are_refused_only_where_they_were_asked_for(devnet: Devnet) -> None:
-    about = devnet.ground.about
-    asked = DevnetSettings(validators=7, block_interval_ms=50)
-    check_agreement(asked, about, frozenset())
+    asked = DevnetSettings(validators=7, block_interval_ms=50, is_adaptive=False)
+    check_agreement(asked, devnet.ground, frozenset())
     with pytest.raises(SettingsError, match="--validators 7: the chain in this data directory has 4"):
-        check_agreement(asked, about, frozenset({"validators"}))
+        check_agreement(asked, devnet.ground, frozenset({"validators"}))
+    with pytest.raises(SettingsError, match="--margin fixed: the chain in this data directory has adaptive"):
+        check_agreement(asked, devnet.ground, frozenset({"margin"}))
+
+
+@pytest.mark.parametrize("is_adaptive", [True, False])
+def test_devnet__of_either_margin__has_ranges_that_follow_the_market_or_none(is_adaptive: bool) -> None:
+    devnet = Devnet(
+        DevnetSettings(validators=1, block_interval_ms=50, has_market=False, is_adaptive=is_adaptive), Log()
+    )
+    devnet.start()
+    try:
+        run_to(devnet, 1)
+        with devnet.cluster.reading() as view:
+            assert len(view.draft[RANGES].keys()) == (2 if is_adaptive else 0)
+            assert view.draft[RANGE_PARAMS][0].is_adaptive == is_adaptive
+        assert devnet.ground.margin == describe(devnet, 80)["margin"] == ("adaptive" if is_adaptive else "fixed")
+    finally:
+        devnet.stop()
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from holdfast.client.commands import sign_command
 from holdfast.client.signing import SigningKey
 from holdfast.lab.agents.market import Contract, Market
 from holdfast.primitives.crypto import sha256
-from holdfast.primitives.units import E8, PPM, USDC_ATOMS
+from holdfast.primitives.units import E8, HOUR_MS, PPM, USDC_ATOMS
 from holdfast.protocol.accounts.state import FIRST_USER_ACCOUNT
 from holdfast.protocol.book.state import Side
+from holdfast.protocol.instruments.state import Kind
 from holdfast.protocol.ledger.state import BTC, ETH, USDC, USDT
 from holdfast.protocol.messages import Command
 from holdfast.protocol.portfolio import handlers as portfolio
@@ -20,6 +21,9 @@ BUY, SELL = int(Side.BUY), int(Side.SELL)
 GTC = int(TimeInForce.GOOD_TILL_CANCELLED)
 IOC = int(TimeInForce.IMMEDIATE_OR_CANCEL)
 FOK = int(TimeInForce.FILL_OR_KILL)
+# Nobody sells an option that expires sooner; so many expiries are looked at.
+LIFE_MIN_MS = 2 * HOUR_MS
+EXPIRIES_TRIED = 3
 
 Deposits = tuple[tuple[int, int], ...]
 
@@ -92,6 +96,14 @@ class Agent(ABC):
     def lots_for(self, market: Market, contract: Contract, dollars: int) -> int:
         """Return how many lots a notional in dollars is worth, at least one."""
         return max(1, dollars * USDC_ATOMS // max(1, market.index_atoms(contract.underlying)))
+
+    def choose_option(self, market: Market, underlying: int, kind: Kind, series: int, away_ppm: int) -> Contract | None:
+        """Return the option nearest to a distance out of the money, of the first expiry with life left."""
+        for step in range(EXPIRIES_TRIED):
+            option = market.options_away(underlying, series + step, kind, away_ppm)
+            if option is not None and option.expiry_ms - market.time_ms >= LIFE_MIN_MS:
+                return option
+        return None
 
     def take(
         self, market: Market, contract: Contract, side: int, lots: int, *, reduce_only: bool = False

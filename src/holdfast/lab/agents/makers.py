@@ -1,4 +1,11 @@
-"""Market makers: protected two-sided quotes around the mark, on the part of the chain that needs it most."""
+"""Market makers: protected two-sided quotes around the mark, on the part of the chain that needs it most.
+
+Their depth thins as the market swings. In Binance's book of BTCUSDT on 10 October 2025, within 5 % of the mid, bids
+went from 4,900 BTC at 20:30 to 100 at 21:20 and back to 850 at 22:00, asks from 4,300 to 1,500 and 2,500. With x the
+largest fall of the last two hours in twentieths, asks of 1 / (1 + x) of it and bids of the square of that are within a
+factor of two of 27 of the 30 means of ten minutes until 23:00, and more than the real ones in the worst. In a rise the
+sides are changed over.
+"""
 
 from typing import ClassVar
 
@@ -23,6 +30,8 @@ WIDENING_MAX = 8
 FLIGHT_MOVE_PPM = 20_000
 HEDGE_EVERY = 7
 AGE_SCORE_PPM = 50_000
+# A swing that halves the depth of the side that it runs away from.
+DEPTH_SWING_PPM = 50_000
 NEVER_QUOTED_PPM = 10**12
 
 
@@ -35,6 +44,7 @@ class Maker(Agent):
     half_index_ppm: ClassVar[int] = 350
     half_future_ppm: ClassVar[int] = 150
     half_mark_ppm: ClassVar[int] = 15_000
+    thins: ClassVar[bool] = True
 
     def __init__(self, seed: int, index: int, rank: int) -> None:
         """Begin without quotes."""
@@ -107,9 +117,20 @@ class Maker(Agent):
         bid = bid if lowest is None else min(bid, lowest - 1)
         ask = ask if highest is None else max(ask, highest + 1)
         self._quoted[contract.id] = (mark, market.height)
-        bid_lots = size if bid > 0 and held < 12 * size else 0
-        ask_lots = size if held > -8 * size else 0
+        bids, asks = self._depth_lots(market, contract)
+        bid_lots = bids if bid > 0 and held < 12 * size else 0
+        ask_lots = asks if held > -8 * size else 0
         return Quote(contract.id, max(0, bid), bid_lots, max(1, ask, bid + 1), ask_lots)
+
+    def _depth_lots(self, market: Market, contract: Contract) -> tuple[int, int]:
+        """Return the lots of a bid and an ask: the side that a swing runs into thins twice. Rounds: up."""
+        fall, rise = market.swings_ppm(contract.underlying) if self.thins else (0, 0)
+        size, whole = self._size[contract.underlying], DEPTH_SWING_PPM + max(fall, rise)
+        kept = -(-size * DEPTH_SWING_PPM // whole)
+        hit = -(-kept * DEPTH_SWING_PPM // whole)
+        # Who fears a fall buys puts.
+        hits_bids = (fall >= rise) != (contract.kind == Kind.PUT)
+        return (hit, kept) if hits_bids else (kept, hit)
 
     def _hedge(self, market: Market, underlying: int) -> list[Command]:
         """Bring the delta down with the nearest future whose other side is there."""

@@ -4,21 +4,24 @@ from bisect import bisect_left
 from collections import deque
 from typing import Final, NamedTuple
 
-from holdfast.primitives.units import E8, PPM
+from holdfast.primitives.units import E8, HOUR_MS, PPM
 from holdfast.protocol.book import handlers as book
-from holdfast.protocol.book.state import ORDERS
+from holdfast.protocol.book.state import ORDERS, Side
 from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
+from holdfast.protocol.ledger.handlers import get_cash
 from holdfast.protocol.ledger.state import BTC, ETH
 from holdfast.protocol.liquidation.rules import ROW_DOWN, ROW_UP
+from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.params import UNIVERSE_INDEX
 from holdfast.protocol.margin.rules import get_row
-from holdfast.protocol.margin.state import FROZEN, RISK_MATRIX, RiskMatrix
+from holdfast.protocol.margin.state import FROZEN, RISK_MATRIX, Requirement, RiskMatrix
 from holdfast.protocol.surface.state import RISK_ARRAY, RiskArray
 from holdfast.state.draft import Draft
 
 UNDERLYINGS: Final = (BTC, ETH)
-# How many blocks back a move of the index is measured.
+# How many blocks back a move of the index is measured, and over which time its swings are.
 LOOKBACK_BLOCKS: Final = 5
+SWING_MS: Final = 2 * HOUR_MS
 
 
 class Contract(NamedTuple):
@@ -52,12 +55,13 @@ EMPTY_CHAIN: Final = Chain((), {}, dict.fromkeys(UNDERLYINGS, ()), dict.fromkeys
 
 
 class Memory:
-    """What is carried from one state to the next: the listed chain, and the index of the last blocks."""
+    """What is carried from one state to the next: the listed chain, and the index of the last blocks and hours."""
 
     def __init__(self) -> None:
         """Start with nothing seen."""
         self.chain = EMPTY_CHAIN
         self.indices: dict[int, deque[int]] = {underlying: deque(maxlen=LOOKBACK_BLOCKS) for underlying in UNDERLYINGS}
+        self.prices: dict[int, deque[tuple[int, int]]] = {underlying: deque() for underlying in UNDERLYINGS}
 
 
 class Market:
@@ -82,12 +86,24 @@ class Market:
         # Those with a price; an input may know one asset only.
         self.underlyings = tuple(underlying for underlying in UNDERLYINGS if self.index_atoms(underlying))
         self.moves_ppm = {underlying: self._note_index(memory, underlying) for underlying in UNDERLYINGS}
+        self._prices = memory.prices
 
     # Prices
 
     def index_atoms(self, underlying: int) -> int:
         """Return what one lot of an underlying is worth at the index, 0 without a price."""
         return self.array.lot_value_atoms.get(underlying, 0)
+
+    def swings_ppm(self, underlying: int) -> tuple[int, int]:
+        """Return the largest fall and the largest rise of the index within the last two hours. Rounds: down."""
+        prices = [price_e8 for _, price_e8 in self._prices[underlying]]
+        high = low = prices[0] if prices else E8
+        fall = rise = 0
+        for price_e8 in prices:
+            high, low = max(high, price_e8), min(low, price_e8)
+            fall = max(fall, (high - price_e8) * PPM // high)
+            rise = max(rise, (price_e8 - low) * PPM // low)
+        return fall, rise
 
     def mark_atoms(self, contract: Contract) -> int:
         """Return the mark value of one lot."""
@@ -110,17 +126,27 @@ class Market:
         row = self.lines[contract.id].row
         return int(row.max()) * 4 // 5 + self.index_atoms(contract.underlying) // 100 + 1
 
+    def initial_need_atoms(self, contract: Contract, side: int) -> int:
+        """Return about what initial margin asks for one lot more on a side, alone. Rounds: up."""
+        row = self.lines[contract.id].row
+        worst = max(0, -int(row.min())) if side == int(Side.BUY) else max(0, int(row.max()))
+        return worst + self.index_atoms(contract.underlying) // 80 + 1
+
     # Accounts
 
     def equity_atoms(self, account_id: int) -> int:
-        """Return an account's equity at this block's marks."""
+        """Return an account's equity at this block's marks; what holds neither position nor coin has its cash alone."""
         place = self.matrix.places.get(account_id)
-        return 0 if place is None else int(self.matrix.equity_atoms[place])
+        return get_cash(self.draft, account_id) if place is None else int(self.matrix.equity_atoms[place])
 
     def maintenance_atoms(self, account_id: int) -> int:
         """Return an account's maintenance margin at this block's marks."""
         place = self.matrix.places.get(account_id)
         return 0 if place is None else int(self.matrix.maintenance_atoms[place])
+
+    def requirement(self, account_id: int) -> Requirement:
+        """Return an account's equity, initial and maintenance margin, open orders included."""
+        return margin.get_requirement(self.draft, account_id)
 
     def delta_lots(self, account_id: int, underlying: int) -> int:
         """Return an account's delta in lots of a future. Rounds: toward zero."""
@@ -184,6 +210,10 @@ class Market:
         price_e8 = self.array.prices_e8.get(underlying, 0)
         if price_e8 > 0:
             seen.append(price_e8)
+            prices = memory.prices[underlying]
+            prices.append((self.time_ms, price_e8))
+            while prices[0][0] < self.time_ms - SWING_MS:
+                prices.popleft()
         return abs(seen[-1] - seen[0]) * PPM // max(seen[0], E8) if seen else 0
 
 

@@ -1,6 +1,7 @@
 """Who trades in a replay: the kinds in their proportions, their money at genesis, and their commands block by block."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from holdfast.client.commands import sign_command
@@ -13,6 +14,7 @@ from holdfast.lab.agents.hedgers import Hedger
 from holdfast.lab.agents.makers import Maker
 from holdfast.lab.agents.market import Market, Memory
 from holdfast.lab.agents.sellers import Seller
+from holdfast.lab.agents.speculators import Speculator
 from holdfast.primitives.crypto import sha256
 from holdfast.primitives.units import USDC_ATOMS, div_nearest
 from holdfast.protocol.accounts.state import INSURANCE_FUND
@@ -25,9 +27,10 @@ from holdfast.state.draft import Draft
 _PERCENT: Final[tuple[tuple[type[Agent], int], ...]] = (
     (Maker, 3),
     (Bidder, 4),
-    (Seller, 22),
-    (Hedger, 25),
-    (Buyer, 36),
+    (Speculator, 20),
+    (Seller, 16),
+    (Hedger, 22),
+    (Buyer, 28),
     (Churner, 0),
 )
 _FEW_MAX: Final = {"maker": 10, "bidder": 12}
@@ -76,6 +79,12 @@ class Population:
             for asset_id, amount in agent.deposits:
                 row[f"{ASSET_NAMES[asset_id].lower()}_atoms"] += amount
         return totals
+
+    def count_kinds(self, account_ids: Iterable[int]) -> dict[str, int]:
+        """Return how many of some accounts are of each kind, kinds without any left out."""
+        kinds = {agent.account_id: agent.kind for agent in self.agents}
+        counts = Counter(kinds[account_id] for account_id in account_ids if account_id in kinds)
+        return {kind: counts[kind] for kind in KINDS if counts[kind]}
 
     def act(self, draft: Draft, height: int, time_ms: int, domain: bytes) -> list[Submission]:
         """Return the commands of everybody whose turn it is, signed, in the agents' order."""

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from holdfast.lab.agents.agent import BUY, SELL, Agent, Deposits, usdc
 from holdfast.lab.agents.market import Contract, Market
-from holdfast.primitives.units import HOUR_MS, PPM
+from holdfast.primitives.units import PPM
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.instruments.state import Kind
 from holdfast.protocol.messages import Command
@@ -19,7 +19,6 @@ PUT_PERCENT = 60
 SALES_PER_TURN = 3
 RECKLESS_EVERY = 6
 RECKLESS_TARGET_PPM = 1_280_000
-LIFE_MIN_MS = 2 * HOUR_MS
 
 
 class Seller(Agent):
@@ -66,19 +65,12 @@ class Seller(Agent):
         underlying = market.underlyings[(self.rank + self.between(0, 3) // 3) % len(market.underlyings)]
         # The two legs take turns, so that a strangle stays about even.
         kind = Kind.PUT if self.between(0, 99) < PUT_PERCENT else Kind.CALL
-        option = self._choose(market, underlying, kind)
+        option = self.choose_option(market, underlying, kind, self._series, self._away_ppm)
         if option is None:
             return [], 0
         each = market.short_need_atoms(option)
         lots = room // each
         return (self._sell(market, option, lots), lots * each) if lots > 0 else ([], 0)
-
-    def _choose(self, market: Market, underlying: int, kind: Kind) -> Contract | None:
-        for step in range(3):
-            option = market.options_away(underlying, self._series + step, kind, self._away_ppm)
-            if option is not None and option.expiry_ms - market.time_ms >= LIFE_MIN_MS:
-                return option
-        return None
 
     def _sell(self, market: Market, option: Contract, lots: int) -> list[Command]:
         sale = self.take(market, option, SELL, lots)

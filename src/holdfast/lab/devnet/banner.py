@@ -41,6 +41,7 @@ class About(TypedDict):
     height: int
     block_interval_ms: int
     persistence: str
+    margin: str
     validators: list[ValidatorLine]
     accounts: list[AccountLine]
     example: str
@@ -58,6 +59,7 @@ def describe(devnet: Devnet, port: int) -> About:
         height=devnet.cluster.height,
         block_interval_ms=about.block_interval_ms,
         persistence=devnet.persistence,
+        margin=devnet.ground.margin,
         validators=[
             ValidatorLine(name=one.name, public_key=one.public_key.hex(), power=one.power)
             for one in devnet.cluster.statuses()
@@ -98,6 +100,7 @@ def show_banner(about: About, console: Console) -> None:
         ("Validators", f"{len(about['validators'])} of power {about['validators'][0]['power']}: {names}"),
         ("Genesis", about["genesis_hash"]),
         ("Persistence", about["persistence"]),
+        ("Margin", f"{about['margin']} ranges"),
     ):
         console.print(f"  {label:<12}{value}", highlight=False, soft_wrap=True)
     console.print("\n  Demo accounts. [bold]Their keys are public[/bold]: anybody can make them, for play only.")

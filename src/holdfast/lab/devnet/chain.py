@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from holdfast.client.signing import SigningKey
-from holdfast.lab.devnet.settings import DevnetSettings, SettingsError
+from holdfast.lab.devnet.settings import DevnetSettings, SettingsError, margin_word
 from holdfast.lab.disk import SimulatedDisk
 from holdfast.lab.market.accounts import genesis_accounts, make_custodian
 from holdfast.node.application import ValidatorInfo
@@ -28,6 +28,7 @@ from holdfast.primitives.crypto import sha256
 from holdfast.primitives.units import USDC_ATOMS
 from holdfast.protocol.genesis import DECODER, Genesis, GenesisAccount
 from holdfast.protocol.ledger.state import USDC
+from holdfast.protocol.ranges.params import RangeParams
 from holdfast.protocol.staking.state import Validator
 
 POWER: Final = 10
@@ -48,6 +49,11 @@ class Ground(NamedTuple):
     keys: tuple[SigningKey, ...]
     home: Home | None
     is_new: bool
+
+    @property
+    def margin(self) -> str:
+        """Return whether this chain's ranges are adaptive or fixed."""
+        return margin_word(is_adaptive=DECODER.decode(self.genesis).range_params.is_adaptive)
 
 
 def prepare(settings: DevnetSettings, now_ms: int) -> Ground:
@@ -151,12 +157,15 @@ def guard_keys(ground: Ground) -> list[KeyGuard]:
     return guards
 
 
-def check_agreement(settings: DevnetSettings, about: About, asked: frozenset[str]) -> None:
+def check_agreement(settings: DevnetSettings, ground: Ground, asked: frozenset[str]) -> None:
     """Refuse options that a chain which already exists has answered otherwise, with SettingsError."""
-    for option, unit, wanted, found in (
+    about = ground.about
+    answers: tuple[tuple[str, str, int | str, int | str], ...] = (
         ("validators", "", settings.validators, about.validators),
         ("block-interval", "ms", settings.block_interval_ms, about.block_interval_ms),
-    ):
+        ("margin", "", settings.margin, ground.margin),
+    )
+    for option, unit, wanted, found in answers:
         if option in asked and wanted != found:
             raise SettingsError(
                 f"--{option} {wanted}{unit}: the chain in this data directory has {found}{unit}; leave the option out,"
@@ -179,6 +188,7 @@ def _lay_out(settings: DevnetSettings, now_ms: int) -> tuple[About, bytes, list[
             accounts=(*genesis_accounts(), *_extra_accounts(settings.extra_accounts)),
             insurance_atoms=INSURANCE_ATOMS,
             backstop_atoms=BACKSTOP_ATOMS,
+            range_params=RangeParams(is_adaptive=settings.is_adaptive),
         )
     )
     about = About(

@@ -59,7 +59,7 @@ def run(settings: DevnetSettings, options: Options) -> int:
         return _fail(str(error))
     try:
         if settings.data is not None and not devnet.ground.is_new:
-            check_agreement(settings, devnet.ground.about, options.asked)
+            check_agreement(settings, devnet.ground, options.asked)
         return asyncio.run(_serve(devnet, options))
     finally:
         devnet.stop()

@@ -20,6 +20,11 @@ class SettingsError(ValueError):
     """A setting that cannot be: which, and the mend, in one line."""
 
 
+def margin_word(*, is_adaptive: bool) -> str:
+    """Return what `--margin` calls ranges that follow the market, and those that do not."""
+    return "adaptive" if is_adaptive else "fixed"
+
+
 @dataclass(frozen=True, kw_only=True)
 class DevnetSettings:
     """One devnet. `data` is None for a chain that lives in memory and is lost at the end."""
@@ -32,6 +37,12 @@ class DevnetSettings:
     port: int = 8080
     extra_accounts: int = 0
     has_market: bool = True
+    is_adaptive: bool = True  # ranges follow the market; otherwise they keep their stated start
+
+    @property
+    def margin(self) -> str:
+        """Return how ranges behave, in the word of the option."""
+        return margin_word(is_adaptive=self.is_adaptive)
 
     def check(self) -> None:
         """Refuse what cannot be, with SettingsError."""

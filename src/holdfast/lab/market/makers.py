@@ -68,6 +68,8 @@ class LiveMaker(Maker):
     half_index_ppm: ClassVar[int] = 200
     half_future_ppm: ClassVar[int] = 60
     half_mark_ppm: ClassVar[int] = 10_000
+    # Inventory and margin bound a live maker's depth; the market's swings leave it.
+    thins: ClassVar[bool] = False
 
     def __init__(self, seed: int, account: PublicAccount, rank: int) -> None:
         """Take an account of genesis."""
