@@ -46,7 +46,9 @@ def test_fit__of_several_chains__tells_a_line_of_each_and_how_far_it_is(chain: P
     other.write_text(to_csv(make_lines(coin="ETH")[:21]), encoding="utf-8")
     code, out, err = call(chain, other)
     assert code == 0
-    assert [line.split()[:2] for line in out.splitlines()[2:]] == [["small.csv", "BTC"], ["other.csv", "ETH"]]
+    *lines, closing = out.splitlines()[2:]
+    assert [line.split()[:2] for line in lines] == [["small.csv", "BTC"], ["other.csv", "ETH"]]
+    assert closing.startswith("2 chains, ")
     assert err.splitlines() == ["fit 1/2 small.csv BTC", "fit 2/2 other.csv ETH"]
 
 
@@ -92,3 +94,32 @@ def test_chain_that_gives_no_surface__is_bad_input(tmp_path: Path) -> None:
     code, _, err = call(path)
     assert code == 2
     assert err == f"holdfast risk fit: {path}: BTC: no expiry has 5 usable quotes of 4 rows\n"
+
+
+def test_folder_with_a_chain_that_cannot_be_fitted__tells_it_and_fits_the_others(chain: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text(to_csv([[*line[:3], "nan", *line[4:]] for line in make_lines()[:3]]), encoding="utf-8")
+    (tmp_path / "few.csv").write_text(to_csv(make_lines()[:4]), encoding="utf-8")
+    code, out, err = call(tmp_path)
+    assert code == 2
+    assert [line.split()[0] for line in out.splitlines()[2:-1]] == [chain.name]
+    assert out.splitlines()[-1].startswith("1 chains, ")
+    assert out.splitlines()[-1].endswith("; all within 0.5 and 1.5 points without arbitrage")
+    assert f"refused: {bad}: line 2: ask: nan is not a finite number\n" in err
+    assert f"refused: {tmp_path / 'few.csv'}: BTC: no expiry has 5 usable quotes of 4 rows\n" in err
+    code, out, _ = call(tmp_path, "--json")
+    told = json.loads(out)
+    assert (code, [one["chain"] for one in told]) == (2, ["small.csv", "bad.csv", "few.csv"])
+    assert "nan" in told[1]["refused"]
+
+
+@pytest.mark.parametrize("suffix", ["", "-999999999-C"])
+def test_strike_beyond_what_the_exchange_prices__is_refused_by_its_row(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "far.csv"
+    lines = make_lines()
+    lines[2][0 if suffix else 4] = f"BTC_USDC-27MAR26{suffix}" if suffix else "999999999"
+    path.write_text(to_csv(lines), encoding="utf-8")
+    code, out, err = call(path)
+    assert (code, out) == (2, "")
+    assert f"{path}: line 4: {'instrument' if suffix else 'forward'}: " in err
+    assert "exchange prices" in err

@@ -87,7 +87,7 @@ def test_whatif__of_several__judges_them_together_and_one_by_one() -> None:
     [
         (("scenarios", ACCOUNT, "--spot", "a:b:c"), "--spot: 'a:b:c' is neither FROM:TO:STEP nor a list"),
         (("scenarios", ACCOUNT, "--vol", "50:0:5"), "--vol: '50:0:5' does not go up from FROM to TO"),
-        (("scenarios", ACCOUNT, "--spot", "-150,0"), "grid: spot: a shock lies outside of -0.999 to 10"),
+        (("scenarios", ACCOUNT, "--spot", "-150,0"), "grid: spot: a shock lies outside of -99.9% to +1000%"),
         (("scenarios", ACCOUNT, "--model", "span"), "--model: 'span' is none of holdfast"),
         (("scenarios", EXAMPLES / "portfolio.json"), "the exchange lists no perpetual"),
         (

@@ -72,7 +72,7 @@ def test_chain__a_row_that_tells_nothing__is_left_out_and_counted(rows: list[Lin
         (NAME, "DOGE", "line 5: instrument: 'DOGE' is no option, such as BTC-27MAR26-100000-C"),
         (NAME, "BTC-17JAN26", "line 5: instrument: 'BTC-17JAN26' is no option, such as BTC-27MAR26-100000-C"),
         (NAME, "BTC-31FEB26-90000-P", "line 5: instrument: 'BTC-31FEB26-90000-P' is no option"),
-        (NAME, "BTC-17JAN26-0-C", "line 5: instrument: a strike of 0 is absurd"),
+        (NAME, "BTC-17JAN26-0-C", "line 5: instrument: a strike of 0 is not one that the exchange prices"),
         (NAME, "BTC-17JAN56-90000-P", "line 5: instrument: expires in more than ten years, which is absurd"),
         (TIME, "noon", "line 5: time: 'noon' is no time, such as 2026-03-27T08:00:00Z"),
         (BID, "nan", "line 5: bid: nan is not a finite number"),
@@ -81,6 +81,8 @@ def test_chain__a_row_that_tells_nothing__is_left_out_and_counted(rows: list[Lin
         (ASK, "1e12", "line 5: ask: '1e12' is above 1e+09, which is absurd"),
         (FUTURE, "0", "line 5: forward: 0 is not above zero"),
         (FUTURE, "", "line 5: forward: is missing"),
+        (FUTURE, "9e8", "line 5: forward: 9e+08 is not between 1e-8 and 45,035,996, which the exchange prices"),
+        (FUTURE, "1e-9", "line 5: forward: 1e-09 is not between"),
         (FUTURE, "1e300", "line 5: forward: '1e300' is above 1e+09, which is absurd"),
         (MARK, "NaN", "line 5: mark_vol: nan is not a finite number"),
         (MARK, "1000", "line 5: mark_vol: '1000' is above 100, which is absurd"),
@@ -111,8 +113,14 @@ def test_chain__of_another_form__is_refused(text: str, told: str) -> None:
 
 
 def test_chain__file_that_is_not_there__is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="No such file"):
         load_chains(tmp_path / "none.csv")
+
+
+def test_chain__with_a_byte_order_mark__is_read(tmp_path: Path) -> None:
+    path = tmp_path / "chain.csv"
+    path.write_text(to_csv(make_lines()), encoding="utf-8-sig")
+    assert len(load_chains(path)[0].expiries) == 4
 
 
 @needs_chains

@@ -199,6 +199,10 @@ REFUSALS: list[tuple[Change, str]] = [
     (lambda case: case["Scenario"].update(OptionVols=[-ONE]), "OptionVols[0]: -1e+18 is not above zero"),
     (lambda case: case["Scenario"].update(OptionVols=[math.nan]), "OptionVols[0]: nan is not a finite number"),
     (lambda case: case["Scenario"].update(OptionVols=[]), "Scenario: OptionVols[0]: is missing"),
+    (
+        lambda case: case["Scenario"].update(OptionVols=[ONE, ONE]),
+        "Scenario: OptionVols: has 2 entries, where OptionUnderlying names 1 options",
+    ),
     (lambda case: case["Scenario"].pop("OptionVols"), "Scenario: OptionVols: is missing"),
     (lambda case: case["Scenario"].update(OptionAmounts=[10**30]), "OptionAmounts[0]: 1000000000000000000000000000000"),
     (lambda case: case["Scenario"].update(OptionExpiries=[-5]), "OptionExpiries[0]: expired 5 s ago"),

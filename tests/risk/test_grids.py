@@ -61,7 +61,7 @@ def test_grid__of_a_published_model__is_black_at_the_marked_volatility() -> None
         ([], [0.0], "grid: spot: the shocks are no list"),
         ([[0.0]], [0.0], "grid: spot: the shocks are no list"),
         (["a"], [0.0], "grid: spot: the shocks are not numbers"),
-        ([-1.0], [0.0], "grid: spot: a shock lies outside of -0.999 to 10"),
+        ([-1.0], [0.0], "grid: spot: a shock lies outside of -99.9% to [+]1000%"),
         (np.linspace(-0.5, 0.5, 201), np.linspace(-0.5, 0.5, 100), "201 x 100 cells are more than 20,000"),
     ],
 )

@@ -61,7 +61,7 @@ def test_last_half_hour__splits_the_forward() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2026-01-15T08:00:00Z", "2026-01-15T09:00:00+01:00", "2026-01-15T08:00:00", "15JAN26"]
+    "text", ["2026-01-15T08:00:00Z", "2026-01-15T09:00:00+01:00", "2026-01-15T08:00:00", "15JAN26", "2026-01-15"]
 )
 def test_moment__in_any_form__is_the_same(text: str) -> None:
     moment = parse_moment(text)
@@ -69,7 +69,7 @@ def test_moment__in_any_form__is_the_same(text: str) -> None:
     assert moment == parse_moment("1768464000")
 
 
-@pytest.mark.parametrize("text", ["", "soon", "31FEB26", "15XXX26", "99999999999999", "2026-13-01"])
+@pytest.mark.parametrize("text", ["", "soon", "31FEB26", "15XXX26", "99999999999999", "2026-13-01", "\uff11768464000"])
 def test_moment__that_is_none__is_nothing(text: str) -> None:
     assert parse_moment(text) is None
 
@@ -86,8 +86,25 @@ def test_instrument_names__of_every_kind__are_read() -> None:
         "BTC-27MAR26-100000-X",
         "BTC_EUR-PERPETUAL",
         "BTC-32JAN26",
+        "BTC-27MAR26-\uff190000-C",
     ):
         assert parse_instrument(name) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("BTC_USDC-07MAR26-090000-P", "BTC_USDC-7MAR26-90000-P"),
+        ("SOL_USDC-3JAN26-0.50-C", "SOL_USDC-3JAN26-0d5-C"),
+        ("SOL_USDC-3JAN26-12d0-C", "SOL_USDC-3JAN26-12-C"),
+        ("ETH-03JAN26", "ETH-3JAN26"),
+        ("BTC-PERPETUAL", "BTC-PERPETUAL"),
+    ],
+)
+def test_instrument__spelled_in_another_way__has_one_name(text: str, name: str) -> None:
+    instrument = parse_instrument(text)
+    assert instrument is not None
+    assert instrument.name == name
 
 
 Change = Callable[[Tree], object]
@@ -109,6 +126,18 @@ REFUSALS: list[tuple[Change, str]] = [
         lambda case: case["positions"][1].update(instrument="BTC_USDC-27MAR26-90000-P"),
         "[1]: instrument: is given twice",
     ),
+    (
+        lambda case: case["positions"][1].update(instrument="BTC_USDC-27MAR26-090000.0-P"),
+        "[1]: instrument: is given twice",
+    ),
+    (
+        lambda case: case["positions"][0].update(instrument="B" * 9_000),
+        f"positions[0]: instrument: '{'B' * 36}... is an unknown instrument",
+    ),
+    (lambda case: case["positions"][0].update(amount="٣"), "positions[0]: amount: '٣' is not a number"),
+    (lambda case: case.update(parameters={"derive-pm": {}}), "parameters: derive-pm: is no model; known are holdfast"),
+    (lambda case: case.update(published={"derive-pm": {}}), "published: derive-pm: is no model; known are holdfast"),
+    (lambda case: case.update(published={"derive-pm2": 5}), "published.derive-pm2: 5 is not an object with fields"),
     (lambda case: case["positions"][0].update(instrument="GOLD"), "positions[0]: instrument: 'GOLD' is an unknown"),
     (
         lambda case: case["positions"][0].update(instrument="BTC_USDC-27MAR26-95000-P"),
@@ -228,6 +257,8 @@ def test_file__that_is_no_document__is_refused(tmp_path: Path, text: str, words:
 def test_file__absent_or_not_text__is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         load_portfolio(tmp_path / "none.json")
+    with pytest.raises(InputError, match="the file has more than 64 MiB"):
+        load_portfolio(Path("/dev/zero"))
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):
         load_portfolio(tmp_path / "bytes.json")
@@ -278,6 +309,15 @@ def test_cases__one_of_which_cannot_be__are_refused_with_its_name() -> None:
         parse_cases({"A": standard_case(), "B": bad})
     with pytest.raises(InputError, match=r"^C: Scenario: is neither a case of PM2 nor one of the standard manager$"):
         parse_cases({"A": standard_case(), "C": {"Scenario": {}}})
+    with pytest.raises(InputError, match=r"^Scenario: OptionFeeds: is missing$"):
+        parse_cases(changed(pm2_case(), lambda case: case["Scenario"].pop("OptionFeeds")))
+
+
+def test_error__of_a_value_without_end__is_a_line_that_can_be_read() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_cases({"account": {"valuation_time": "15JAN26", "x" * 10**6: 1}})
+    assert len(str(caught.value)) < 2_100
+    assert str(caught.value).startswith("account: xxx")
 
 
 @needs_vectors

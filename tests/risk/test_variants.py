@@ -130,7 +130,7 @@ def reversed_document(case: Tree) -> Tree:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("make", [document, account_document])
 def test_document__with_its_rows_reversed__costs_the_same(model: str, make: Callable[[], Tree]) -> None:
-    answers = []
+    answers: list[MarginResult | None] = []
     for case in (make(), reversed_document(make())):
         try:
             answers.append(margin(case, model))

@@ -4,12 +4,13 @@ import sys
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Protocol
 
 import typer
 
 from holdfast.cli.options import Json
-from holdfast.cli.show import note, one_line, print_json, print_table, stop
+from holdfast.cli.risk_shared import EXIT_BAD_INPUT, find_files, refuse
+from holdfast.cli.show import note, one_line, print_json, print_table
 from holdfast.risk import InputError
 
 if TYPE_CHECKING:
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
     from holdfast.risk.chain import Chain
     from holdfast.risk.fit_report import Errors, FitReport
 
-EXIT_BAD_INPUT: Final = 2
-
 HELP: Final = """Fit option chains, free of arbitrage, as the integers that the oracle reports.
 
-CHAIN is a CSV file: a Deribit snapshot, or instrument, time, bid, ask, forward (docs/risk.md). Rows that tell nothing
-are left out and counted. Errors are in volatility points, of the exchange's own kernel against the middle of bid and
-ask: core is |delta| from 0.1 to 0.9, wings what lies beyond. One chain is shown by expiry, several by their errors.
+CHAIN is a CSV file: a Deribit snapshot, or instrument, time, bid, ask, forward (docs/risk.md), or a folder of such
+files. Rows that tell nothing are left out and counted. Errors are in volatility points, of the exchange's own kernel
+against the middle of bid and ask: core is |delta| from 0.1 to 0.9, wings what lies beyond. One file is shown by expiry,
+several by their errors, with those that cannot be fitted told and passed over.
 
 \b
 Example:
@@ -64,6 +64,13 @@ _SUMMARY: Final = (
 )
 
 
+class Refused(NamedTuple):
+    """A chain that cannot be fitted, and why."""
+
+    chain: str
+    error: InputError
+
+
 class OnStep(Protocol):
     """Told before each underlying of each chain."""
 
@@ -82,13 +89,17 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit option chains; `HELP` is what a user reads."""
+    files = find_files("fit", chains, as_json=as_json, suffixes=(".csv",))
+    refused: list[Refused] = []
     try:
         if report is not None:
             _prepare(report)
-        loaded = [(path, chain) for path in chains for chain in _load(path)]
-        found = _fit_all(loaded, to_marks=to_marks)
+        loaded = [(path, chain) for path in files for chain in _load(path, refused)]
+        found = _fit_all(loaded, refused, to_marks=to_marks)
+        if refused and (len(files) == 1 or not found):
+            raise refused[0].error
     except InputError as error:
-        _refuse(error, as_json=as_json)
+        refuse("fit", error, as_json=as_json)
     if report is not None:
         from holdfast.risk.fit_page import write_page
 
@@ -96,31 +107,39 @@ def fit(
             with _watch("draw", len(found)) as on_step:
                 page = write_page(found, report, on_step)
         except InputError as error:
-            _refuse(error, as_json=as_json)
+            refuse("fit", error, as_json=as_json)
         note(f"report: {page}")
     if as_json:
-        print_json([_tell(name, one) for name, one in found])
-    elif len(chains) == 1:
+        print_json([*(_tell(name, one) for name, one in found), *map(_tell_refused, refused)])
+    elif len(files) == 1:
         for _, one in found:
             _show(one)
     else:
         rows = [_summarise(name, one) for name, one in found]
         print_table(_SUMMARY, rows, title=_UNITS, numbers=_SUMMARY[2:10])
+        typer.echo(_sum_up([one for _, one in found]))
+    for _, problem in refused:
+        note(one_line(f"refused: {problem}"))
+    if refused:
+        raise typer.Exit(EXIT_BAD_INPUT)
 
 
 _UNITS: Final = "errors: median, in volatility points; butterflies, crossings: points of a dense grid"
 
 
-def _load(path: Path) -> "list[Chain]":
+def _load(path: Path, refused: "list[Refused]") -> "list[Chain]":
     from holdfast.risk.chain import load_chains
 
     try:
         return load_chains(path)
     except InputError as error:
-        raise _at(path, error) from None
+        refused.append(Refused(path.name, _at(path, error)))
+        return []
 
 
-def _fit_all(loaded: "Sequence[tuple[Path, Chain]]", *, to_marks: bool) -> "list[tuple[str, FitReport]]":
+def _fit_all(
+    loaded: "Sequence[tuple[Path, Chain]]", refused: "list[Refused]", *, to_marks: bool
+) -> "list[tuple[str, FitReport]]":
     from holdfast.risk.fit import fit_chain
     from holdfast.risk.fit_report import measure
 
@@ -131,7 +150,7 @@ def _fit_all(loaded: "Sequence[tuple[Path, Chain]]", *, to_marks: bool) -> "list
             try:
                 found.append((path.name, measure(fit_chain(chain, to_marks=to_marks))))
             except InputError as error:
-                raise _at(path, error) from None
+                refused.append(Refused(path.name, _at(path, error)))
     return found
 
 
@@ -168,13 +187,6 @@ def _watch(work: str, total: int) -> "Iterator[OnStep]":
 
 def _say_nothing(done: int, name: str) -> None:
     """Let a single chain be fitted without a word."""
-
-
-def _refuse(error: InputError, *, as_json: bool) -> NoReturn:
-    if as_json:
-        told = {"type": "InputError", "message": one_line(str(error)), "row": error.row, "field": error.field}
-        print_json({"error": told, "exit_code": EXIT_BAD_INPUT})
-    stop("risk fit", str(error), EXIT_BAD_INPUT)
 
 
 def _show(one: "FitReport") -> None:
@@ -222,9 +234,30 @@ def _summarise(name: str, one: "FitReport") -> tuple[object, ...]:
     )
 
 
+def _sum_up(found: "Sequence[FitReport]") -> str:
+    """Return what is worst of all chains, and whether it is within the aims."""
+    from holdfast.risk.fit_report import CORE_LIMIT, WINGS_LIMIT
+
+    cores, wings = (
+        [error for error in errors if error is not None]
+        for errors in zip(*((one.errors.core, one.errors.wings) for one in found), strict=True)
+    )
+    beyond = sum(not one.is_within_limits for one in found)
+    verdict = f"{beyond:,} not within" if beyond else "all within"
+    return (
+        f"{len(found):,} chains, {sum(one.errors.quotes for one in found):,} quotes: largest core "
+        f"{max(cores, default=0.0):.2f}, largest wings {max(wings, default=0.0):.2f}; {verdict} {CORE_LIMIT} and "
+        f"{WINGS_LIMIT} points without arbitrage"
+    )
+
+
 def _write(errors: "Errors") -> tuple[str, str, str]:
     core, wings = ("" if value is None else f"{value:.2f}" for value in (errors.core, errors.wings))
     return core, wings, f"{errors.largest:.2f}"
+
+
+def _tell_refused(refused: Refused) -> dict[str, object]:
+    return {"chain": refused.chain, "refused": str(refused.error)}
 
 
 def _tell(name: str, one: "FitReport") -> dict[str, object]:

@@ -107,16 +107,20 @@ def load_one(command: str, path: Path, case: str | None, *, as_json: bool) -> Po
     return next(iter(cases.portfolios.values()))
 
 
-def find_files(command: str, paths: Sequence[Path], *, as_json: bool) -> list[Path]:
+def find_files(command: str, paths: Sequence[Path], *, as_json: bool, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
     """Return the files that are meant: those given, and of a folder every JSON and CSV file by name."""
     files: list[Path] = []
     for path in paths:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes)
         if not inside:
-            refuse(command, InputError(f"{path}", "", "the folder holds no .json and no .csv file"), as_json=as_json)
+            refuse(
+                command,
+                InputError(f"{path}", "", f"the folder holds no {' and no '.join(suffixes)} file"),
+                as_json=as_json,
+            )
         files.extend(inside)
     return files
 

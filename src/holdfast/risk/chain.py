@@ -18,8 +18,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from holdfast.risk.holdfast.amounts import to_price_e8, to_strike_e8
 from holdfast.risk.names import Instrument, parse_instrument, parse_moment
-from holdfast.risk.rows import PRICE_MAX, InputError, Row
+from holdfast.risk.rows import PRICE_MAX, InputError, Row, brief
+from holdfast.risk.texts import read_text
 
 SETTLING_S: Final = 30 * 60  # inside its averaging window an option follows the average, not a surface
 STALE_S: Final = 5 * 60
@@ -87,11 +89,7 @@ def load_chains(path: Path) -> list[Chain]:
 
     Refuses: a file that cannot be read or has neither form's columns, and every row as `read_chains` does.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("", "", f"cannot be read: {error}") from None
-    return read_chains(text)
+    return read_chains(read_text(path))
 
 
 def read_chains(text: str) -> list[Chain]:
@@ -137,9 +135,8 @@ def _read_instrument(row: Row) -> Instrument:
     name = row.text("instrument")
     instrument = parse_instrument(name)
     if instrument is None or instrument.strike is None or instrument.expiry is None:
-        raise row.refuse("instrument", f"{name!r} is no option, such as BTC-27MAR26-100000-C")
-    if not 0 < instrument.strike <= PRICE_MAX:
-        raise row.refuse("instrument", f"a strike of {instrument.strike:g} is absurd")
+        raise row.refuse("instrument", f"{brief(name)} is no option, such as BTC-27MAR26-100000-C")
+    to_strike_e8(instrument.strike, row.label)
     return instrument
 
 
@@ -147,7 +144,7 @@ def _read_time(row: Row) -> dt.datetime:
     text = row.text("time")
     moment = parse_moment(text)
     if moment is None:
-        raise row.refuse("time", f"{text!r} is no time, such as 2026-03-27T08:00:00Z")
+        raise row.refuse("time", f"{brief(text)} is no time, such as 2026-03-27T08:00:00Z")
     return moment
 
 
@@ -180,6 +177,7 @@ def _clean(underlying: str, rows: list[tuple[Row, Instrument, dt.datetime]]) -> 
 def _judge(row: Row, instrument: Instrument, age_s: float, now: dt.datetime) -> Quote | LeftOut:
     """Return a row's quote, or why it tells nothing; every field is read before anything is left out."""
     forward = row.positive("forward")
+    to_price_e8(forward, row.label, "forward")
     unit = 1.0 if instrument.is_inverse else forward
     bid, ask = (row.number(side, least=-PRICE_MAX, most=PRICE_MAX, default=0.0) / unit for side in ("bid", "ask"))
     mark_vol = row.number("mark_vol", least=-_VOL_MAX, most=_VOL_MAX) if row.has("mark_vol") else None

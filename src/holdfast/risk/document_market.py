@@ -11,7 +11,7 @@ from holdfast.risk.documents import Document
 from holdfast.risk.market_checks import Mark, check_quote, check_smiles
 from holdfast.risk.names import Instrument, parse_instrument, parse_moment
 from holdfast.risk.portfolio import Expiry, SurfaceSlice, Underlying, split_forward
-from holdfast.risk.rows import PRICE_MAX, SECONDS_MAX, Row
+from holdfast.risk.rows import PRICE_MAX, SECONDS_MAX, Row, brief
 from holdfast.risk.ssvi import surface_vol
 
 VOL_MAX: Final = 100.0
@@ -71,7 +71,7 @@ def read_market(document: Document) -> Market:
         add_once(market.expiries, (expiry.underlying, expiry.seconds), expiry, row, "expiry")
     for row in document.sections["marks"]:
         mark = _read_mark(row, market)
-        add_once(market.marks, row.text("instrument"), mark, row, "instrument")
+        add_once(market.marks, read_instrument(row).name, mark, row, "instrument")
         check_quote(mark)
     check_smiles(market.marks.values())
     for row in document.sections["surfaces"]:
@@ -91,7 +91,7 @@ def read_instrument(row: Row) -> Instrument:
     instrument = parse_instrument(name)
     if instrument is None:
         form = "BTC_USDC-27MAR26-100000-C, BTC-27MAR26 or BTC-PERPETUAL"
-        raise row.refuse("instrument", f"{name!r} is an unknown instrument; names are such as {form}")
+        raise row.refuse("instrument", f"{brief(name)} is an unknown instrument; names are such as {form}")
     if instrument.strike is not None and instrument.strike <= 0:
         raise row.refuse("instrument", f"{name!r} has a strike of zero")
     return instrument

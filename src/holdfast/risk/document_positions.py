@@ -2,7 +2,8 @@
 
 from holdfast.risk.derive_pm2_parameters import check_known
 from holdfast.risk.document_market import Market, add_once, find_expiry, find_vol, read_instrument, read_market
-from holdfast.risk.documents import FIELDS, Document
+from holdfast.risk.documents import FIELDS, PARAMETERS, PUBLISHED, Document
+from holdfast.risk.models import MODELS
 from holdfast.risk.names import Instrument
 from holdfast.risk.portfolio import (
     Collateral,
@@ -12,25 +13,30 @@ from holdfast.risk.portfolio import (
     Portfolio,
     Protection,
 )
-from holdfast.risk.rows import AMOUNT_MAX, PRICE_MAX, Row
+from holdfast.risk.rows import AMOUNT_MAX, PRICE_MAX, InputError, Row
 
 
 def read_document(document: Document) -> Portfolio:
     """Return the portfolio of a document.
 
-    Refuses: unknown fields, unknown and expired instruments, volatility not above zero, crossed quotes, arbitrage.
+    Refuses: unknown fields and models, unknown and expired instruments, volatility not above zero, crossed quotes,
+    arbitrage.
     """
     account = document.account
     for name, rows in (("account", [account]), *document.sections.items()):
         for row in rows:
             row.refuse_others(FIELDS[name])
+    for section, given in ((PARAMETERS, document.parameters), (PUBLISHED, document.published)):
+        for model in given:
+            if model not in MODELS:
+                raise InputError(section, model, f"is no model; known are {', '.join(MODELS)}")
     if "derive-pm2" in document.parameters:
         check_known(document.parameters["derive-pm2"])
     market = read_market(document)
     positions: dict[str, OptionPosition | FuturePosition] = {}
     for row in document.sections["positions"]:
         position = _read_position(row, market)
-        add_once(positions, row.text("instrument"), position, row, "instrument")
+        add_once(positions, read_instrument(row).name, position, row, "instrument")
     protections: dict[str, Protection] = {}
     for row in document.sections["protections"]:
         protection = Protection(row.label, row.positive("amount", most=AMOUNT_MAX))

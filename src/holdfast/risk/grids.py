@@ -55,7 +55,7 @@ def _check_axis(values: ArrayLike, name: str, least: float) -> FloatArray:
     if axis.ndim != 1 or not len(axis):
         raise InputError("grid", name, "the shocks are no list of numbers")
     if not np.all(np.isfinite(axis)) or axis.min() < least or axis.max() > SHOCK_MOST:
-        raise InputError("grid", name, f"a shock lies outside of {least:g} to {SHOCK_MOST:g}")
+        raise InputError("grid", name, f"a shock lies outside of {least:.1%} to {SHOCK_MOST:+.0%}")
     return axis
 
 

@@ -7,16 +7,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 from holdfast.risk.document_positions import read_document
 from holdfast.risk.documents import Document, split_csv, split_json
 from holdfast.risk.portfolio import Portfolio
 from holdfast.risk.published import Published, publish_document, publish_pm2, publish_standard
 from holdfast.risk.rows import InputError, Row, as_row
+from holdfast.risk.texts import read_text
 from holdfast.risk.vectors import is_pm2_case, is_standard_case, read_pm2_case, read_standard_case
-
-FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Cases:
 
 def load_cases(path: Path) -> Cases:
     """Read all portfolios of a file."""
-    text = _read_text(path)
+    text = read_text(path)
     if path.suffix.lower() == ".csv":
         return _read_document(split_csv(text), path.stem)
     return parse_cases(_decode(text), path.stem)
@@ -92,17 +91,6 @@ def _read_case(case: Row) -> tuple[Portfolio, Published]:
     if is_pm2_case(case.values):
         return read_pm2_case(case), publish_pm2(case)
     raise case.refuse("Scenario", "is neither a case of PM2 nor one of the standard manager")
-
-
-def _read_text(path: Path) -> str:
-    try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise InputError("", "", f"the file has more than {FILE_BYTES_MAX // 1024**2} MiB")
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError("", "", "the file is not UTF-8 text") from None
-    except OSError as error:
-        raise InputError("", "", error.strerror or "the file cannot be read") from None
 
 
 def _decode(text: str) -> object:

@@ -16,18 +16,20 @@ MONEY_MAX: Final = 1e15
 PRICE_MAX: Final = 1e9
 SECONDS_MAX: Final = 10 * 366 * 86_400.0
 
-_NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+# How much of each part an error tells, and of a value that it names.
+_TOLD_MAX: Final = 1_000
+_VALUE_TOLD_MAX: Final = 40
+
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 class InputError(ValueError):
     """What was given cannot be margined; its text is one line that names the row and the field."""
 
     def __init__(self, row: str, field: str, problem: str) -> None:
-        """Keep where the problem is, and the problem."""
-        super().__init__(": ".join(part for part in (row, field, problem) if part))
-        self.row = row
-        self.field = field
-        self.problem = problem
+        """Keep where the problem is, and the problem; what was given may be longer than a line can hold."""
+        self.row, self.field, self.problem = (_shorten(part, _TOLD_MAX) for part in (row, field, problem))
+        super().__init__(": ".join(part for part in (self.row, self.field, self.problem) if part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,13 @@ class Row:
             return default
         number = _parse(value)
         if number is None:
-            raise self.refuse(field, f"{_brief(value)} is not a number")
+            raise self.refuse(field, f"{brief(value)} is not a number")
         if not math.isfinite(number):
             raise self.refuse(field, f"{number} is not a finite number")
         if number < least:
-            raise self.refuse(field, f"{_brief(value)} is below {least:g}")
+            raise self.refuse(field, f"{brief(value)} is below {least:g}")
         if number > most:
-            raise self.refuse(field, f"{_brief(value)} is above {most:g}, which is absurd")
+            raise self.refuse(field, f"{brief(value)} is above {most:g}, which is absurd")
         return number
 
     def positive(self, field: str, *, most: float = PRICE_MAX, default: float | None = None) -> float:
@@ -84,7 +86,7 @@ class Row:
                 raise self.refuse(field, "is missing")
             return default
         if not isinstance(value, str) or not value.strip():
-            raise self.refuse(field, f"{_brief(value)} is not a name")
+            raise self.refuse(field, f"{brief(value)} is not a name")
         return value.strip()
 
     def flag(self, field: str, *, default: bool | None = None) -> bool:
@@ -97,7 +99,7 @@ class Row:
         known = {True: True, False: False, "1": True, "0": False, "true": True, "false": False}
         wanted = value.strip().lower() if isinstance(value, str) else value
         if not isinstance(wanted, bool | int | float | str) or wanted not in known:
-            raise self.refuse(field, f"{_brief(value)} is neither true nor false")
+            raise self.refuse(field, f"{brief(value)} is neither true nor false")
         return known[wanted]
 
     def row(self, field: str, *, label: str = "") -> "Row":
@@ -134,7 +136,7 @@ class Row:
 def as_row(value: object, label: str) -> Row:
     """Return a decoded value as a row."""
     if not isinstance(value, dict):
-        raise InputError(label, "", f"{_brief(value)} is not an object with fields")
+        raise InputError(label, "", f"{brief(value)} is not an object with fields")
     return Row(label, {str(field): content for field, content in value.items()})
 
 
@@ -155,6 +157,10 @@ def _parse(value: object) -> float | None:
     return None
 
 
-def _brief(value: object) -> str:
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."  # noqa: PLR2004 -- what fits beside a row's name
+def brief(value: object) -> str:
+    """Return a value as an error tells it."""
+    return _shorten(repr(value) if isinstance(value, str) else str(value), _VALUE_TOLD_MAX)
+
+
+def _shorten(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

@@ -9,7 +9,7 @@ from holdfast.risk.black import Terms, compute_price
 from holdfast.risk.holdfast.surfaces import Key, choose_slices
 from holdfast.risk.names import Instrument, parse_instrument
 from holdfast.risk.portfolio import FuturePosition, OptionPosition, Portfolio, SurfaceSlice
-from holdfast.risk.rows import AMOUNT_MAX, PRICE_MAX, InputError, Row
+from holdfast.risk.rows import AMOUNT_MAX, PRICE_MAX, InputError, Row, brief
 from holdfast.risk.ssvi import surface_vol
 
 _FORM: Final = re.compile(r"\s*(?P<amount>[+-]?\S+)\s+(?P<instrument>[^\s@]+)(?:\s*@\s*(?P<price>\S+))?\s*")
@@ -39,7 +39,7 @@ def parse_trade(text: str) -> Trade:
     given = Row(row, {name: value for name, value in found.groupdict().items() if value is not None})
     instrument = parse_instrument(given.text("instrument"))
     if instrument is None or (instrument.strike is not None and instrument.strike <= 0):
-        raise given.refuse("instrument", f"{found['instrument']!r} is an unknown instrument")
+        raise given.refuse("instrument", f"{brief(found['instrument'])} is an unknown instrument")
     if instrument.is_inverse:
         raise given.refuse("instrument", f"{instrument.name} is paid in coin; trades here are in the _USDC books")
     amount = given.number("amount", least=-AMOUNT_MAX, most=AMOUNT_MAX)

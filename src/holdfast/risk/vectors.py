@@ -31,6 +31,12 @@ _RATE_MAX: Final = 100.0
 _ZERO: Final = -1e-9
 SCALE: Final = 1e18
 MARKETS: Final = ("ETH", "BTC")
+# What a case of the standard manager tells of each option, in lists.
+_LISTS: Final = (
+    *("OptionExpiries", "OptionStrikes", "OptionIsCall", "OptionAmounts", "OptionVols", "OptionVolConfidences"),
+    *("FeedExpiries", "Forwards", "ForwardConfidences", "Discounts", "DiscountConfidences"),
+)
+_PM2_FIELDS: Final = frozenset(("Options", "OptionFeeds", "Collaterals", "NumPerps"))
 # The harness of the standard manager takes the settlement price for the forward in the last hour.
 SETTLING_S: Final = 3_600.0
 
@@ -38,7 +44,7 @@ SETTLING_S: Final = 3_600.0
 def is_pm2_case(values: Mapping[str, object]) -> bool:
     """Tell whether a decoded object has the shape of a PM2 case."""
     scenario = values.get("Scenario")
-    return isinstance(scenario, dict) and "OptionFeeds" in scenario
+    return isinstance(scenario, dict) and not _PM2_FIELDS.isdisjoint(scenario) and not is_standard_case(values)
 
 
 def is_standard_case(values: Mapping[str, object]) -> bool:
@@ -172,6 +178,12 @@ def _names(scenario: Row) -> list[str]:
     for place, name in enumerate(names):
         if name not in MARKETS:
             raise scenario.refuse(f"OptionUnderlying[{place}]", f"{name!r} is an unknown instrument's: BTC or ETH")
+    for field in _LISTS:
+        values = scenario.values.get(field)
+        if isinstance(values, list) and len(values) > len(names):
+            raise scenario.refuse(
+                field, f"has {len(values)} entries, where OptionUnderlying names {len(names)} options"
+            )
     return [str(name) for name in names]
 
 
