@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from holdfast import _kernels
+from holdfast.primitives.arrays import share_floor
 from holdfast.primitives.pricing import native_path
-from holdfast.primitives.units import PPM
 from holdfast.protocol.limits import SCENARIOS
 from holdfast.protocol.margin.params import JOINT_INDEX, JOINT_ROWS, OPPOSED_INDEX, OPPOSED_ROWS, UNIVERSES
 from holdfast.protocol.margin.state import Int32Array, Int64Array, KernelLines, Sheet
@@ -96,13 +96,6 @@ def sum_account(places: Int32Array, lots: Int64Array, lines: KernelLines) -> Int
     out: Int64Array = np.empty((_COUNT, SCENARIOS), dtype=np.int64)
     _kernels.margin_account_stress(places, lots, lines.rows, lines.universes, out, path)
     return out
-
-
-def share_floor(values: Int64Array, share_ppm: int) -> Int64Array:
-    """Return shares of values, rounded down; taken apart so that no product passes int64."""
-    whole: Int64Array = np.floor_divide(values, PPM)
-    part: Int64Array = np.floor_divide((values - whole * PPM) * share_ppm, PPM)
-    return whole * share_ppm + part
 
 
 def sum_by(keys: Int64Array, values: Int64Array, size: int) -> Int64Array:
