@@ -34,6 +34,9 @@ fn share_rows(
 }
 
 fn share_row(value: i64, shares: &[i64], out: &mut [i64]) {
+    if value == 0 {
+        return out.fill(0);
+    }
     let (whole, part) = (value.div_euclid(PPM), value.rem_euclid(PPM));
     // Neighbours are often equal: scenarios that move the price alike and volatility otherwise.
     let (mut last, mut product) = (0, 0);

@@ -5,11 +5,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.primitives.units import PPM
+from holdfast.primitives.units import PPM, div_exact
 
 Int64Array = NDArray[np.int64]
 
 _BASE: Final = 100
+_INT64_MAX: Final = 2**63 - 1
 
 
 def share_floor(values: Int64Array, share_ppm: int | Int64Array) -> Int64Array:
@@ -27,10 +28,15 @@ def times_floor(amounts: Int64Array, factor: int, divisor: int) -> Int64Array:
 
     Exact for amounts from 0 to 2^56, and results that fit.
     """
-    # By the factor's digits to the base 100, the lowest first: what is divided is at most 99 amounts and a carry.
+    most = int(amounts.max(initial=1))
+    base = _BASE
+    while base < divisor and most * base * _BASE <= _INT64_MAX:
+        base *= _BASE
+    # By the factor's digits to that base, the lowest first: no carry passes an amount, and so no sum passes 64 bits.
     carry: Int64Array = np.zeros_like(amounts)
     while divisor > 1:
-        factor, digit = divmod(factor, _BASE)
-        carry = np.floor_divide(amounts * digit + carry, _BASE)
-        divisor, _ = divmod(divisor, _BASE)
+        step = min(base, divisor)
+        factor, digit = divmod(factor, step)
+        carry = np.floor_divide(amounts * digit + carry, step)
+        divisor = div_exact(divisor, step)
     return amounts * factor + carry

@@ -35,27 +35,31 @@ def value_coins(draft: Draft, array: RiskArray, balances_atoms: Int64Array) -> C
     return Coins(places, values, np.array([get_collateral_shocks(draft, asset_id) for asset_id in COINS]))
 
 
-def stress_coins(coins: Coins, first: int, end: int) -> tuple[Int64Array, Int64Array]:
-    """Return by account of a sheet the place of its coins, or -1, and there what these gain or lose, int64[n, 3, 32].
+def place_coins(coins: Coins, firsts: list[int]) -> tuple[Int64Array, list[int]]:
+    """Return by account the place of its coins among those of its sheet, or -1; and where each sheet's begin.
 
+    `firsts` are the places of the sheets' first accounts and, last, the number of accounts.
+    """
+    begins = np.searchsorted(coins.places, firsts)
+    coin_of = np.full(firsts[-1], -1, dtype=np.int64)
+    coin_of[coins.places] = np.arange(len(coins.places)) - np.repeat(begins[:-1], np.diff(begins))
+    return coin_of, begins.tolist()
+
+
+def stress_coins(coins: Coins, begin: int, end: int, room: Int64Array) -> Int64Array:
+    """Return what the coins of some of the accounts that have any gain or lose, int64[end - begin, 3, 32].
+
+    It may lie in `room`, which is written over: fresh memory for each sheet costs twice what is written to it.
     Why not of all accounts at once: those of one sheet are still in the cache when the kernel adds them up.
     """
-    here = slice(*np.searchsorted(coins.places, (first, end)).tolist())
-    places = coins.places[here]
-    coin_of = np.full(end - first, -1, dtype=np.int64)
-    coin_of[places - first] = np.arange(len(places))
-    return coin_of, _share_rows(coins.values_atoms[here], coins.shocks_ppm)
+    values, shocks = coins.values_atoms[begin:end], coins.shocks_ppm
+    if native_path() is None:
+        return share_floor(values[:, :, None], shocks)
+    stress = room[: end - begin]
+    _kernels.share_rows(values, shocks, stress)
+    return stress
 
 
 def get_collateral_shocks(draft: Draft, asset_id: int) -> Int64Array:
     """Return what an asset gains or loses in each scenario by the stored grids, in ppm."""
     return np.array(get_collateral_shocks_ppm(draft, asset_id), dtype=np.int64)
-
-
-def _share_rows(values: Int64Array, shares_ppm: Int64Array) -> Int64Array:
-    """Return the shares of values int64[n, 3] by rows int64[3, 32], by the kernel that was chosen. Rounds: down."""
-    if native_path() is None:
-        return share_floor(values[:, :, None], shares_ppm)
-    out: Int64Array = np.empty((len(values), *shares_ppm.shape), dtype=np.int64)
-    _kernels.share_rows(values, shares_ppm, out)
-    return out

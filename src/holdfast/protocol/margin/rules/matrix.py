@@ -1,6 +1,7 @@
 """Every account's risk at once."""
 
 from bisect import bisect_right
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -14,9 +15,9 @@ from holdfast.protocol.ledger.handlers import make_balance_pages
 from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCE_PAGES, USDC
 from holdfast.protocol.limits import SCENARIOS
 from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSES, MarginParams
-from holdfast.protocol.margin.rules.coins import stress_coins, value_coins
+from holdfast.protocol.margin.rules.coins import place_coins, stress_coins, value_coins
 from holdfast.protocol.margin.rules.sheets import make_loose_sheet, make_sheets, pick_balances
-from holdfast.protocol.margin.rules.sums import Extras, Sums, sum_account, sum_accounts, sum_by
+from holdfast.protocol.margin.rules.sums import Extras, Sums, make_room, sum_account, sum_accounts, sum_by
 from holdfast.protocol.margin.state import (
     AccountRisk,
     Charges,
@@ -71,16 +72,13 @@ def compute_matrix(
     coins = value_coins(draft, array, balances)
     params = draft[MARGIN_PARAMS][0]
     together = orders.plain + orders.quotes
-    parts = [
-        sum_accounts(
-            sheet,
-            lines,
-            Extras(*stress_coins(coins, first, end), orders.order_of[first:end], together),
-            params.cross_weight_ppm,
-        )
-        for sheet, first, end in zip(sheets, firsts, firsts[1:], strict=False)
-    ]
-    sums = Sums(*(np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)))
+    sums, room = make_room(len(account_ids)), np.empty((1 << PAGE_BITS, *_SHAPE), dtype=np.int64)
+    coin_of, begins = place_coins(coins, firsts)
+    for sheet, (first, end), span in zip(sheets, pairwise(firsts), pairwise(begins), strict=True):
+        stress = stress_coins(coins, *span, room)
+        extras = Extras(coin_of[first:end], stress, orders.order_of[first:end], together)
+        for all_of, found in zip(sums, sum_accounts(sheet, lines, extras, params.cross_weight_ppm), strict=True):
+            all_of[..., first:end] = found
     marks = sums.value_atoms - np.concatenate([sheet.future_costs_atoms for sheet in sheets])
     worth = np.zeros(len(account_ids), dtype=np.int64)
     worth[coins.places] = coins.values_atoms.sum(axis=1)
@@ -118,7 +116,8 @@ def get_row(matrix: RiskMatrix, account_id: int) -> AccountRisk | None:
         return None
     nothing: Int64Array = np.zeros(_SHAPE, dtype=np.int64)
     order = int(matrix.orders.order_of[place])
-    _, coins = stress_coins(matrix.coins, place, place + 1)
+    begin, end = np.searchsorted(matrix.coins.places, (place, place + 1)).tolist()
+    coins = stress_coins(matrix.coins, begin, end, np.empty((1, *_SHAPE), dtype=np.int64))
     return AccountRisk(
         compute_position_stress(matrix, place) + coins.sum(axis=0),
         nothing if order < 0 else matrix.orders.plain[order],
@@ -170,8 +169,9 @@ def _make_lines(array: RiskArray) -> KernelLines:
 def _make_loose_sheet(array: RiskArray, sources: Sources, held: tuple[Sheet, ...]) -> Sheet:
     """Return the sheet of those that order something, but have no position, coin or debt."""
     asked = np.unique(sources.orders.values[0])
-    paged = [asked[:0], *(sheet.account_ids for sheet in held)]
-    account_ids = np.setdiff1d(asked, np.concatenate(paged), assume_unique=True)
+    paged = np.concatenate([asked[:0], *(sheet.account_ids for sheet in held)])
+    is_loose = np.searchsorted(paged, asked) == np.searchsorted(paged, asked, side="right")
+    account_ids = asked[is_loose]
     pages = account_ids >> PAGE_BITS
     balances = np.zeros((len(ASSET_NAMES), len(account_ids)), dtype=np.int64)
     for page in np.unique(pages).tolist():

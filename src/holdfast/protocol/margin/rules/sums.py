@@ -39,6 +39,11 @@ class Sums(NamedTuple):
     order_loss_atoms: Int64Array  # the same with open orders
 
 
+def make_room(accounts: int) -> Sums:
+    """Return where the sums of so many accounts are written; nothing is there yet."""
+    return _split(np.empty((_FIGURES, accounts), dtype=np.int64))
+
+
 def sum_accounts(sheet: Sheet, lines: KernelLines, extras: Extras, cross_weight_ppm: int) -> Sums:
     """Return the sums of every account of a sheet, by the kernel that was chosen."""
     path = native_path()
@@ -62,7 +67,11 @@ def sum_accounts_native(sheet: Sheet, lines: KernelLines, extras: Extras, cross_
         out,
         path=path,
     )
-    return Sums(out[0], out[1:4], out[4:7], out[7:10], out[10], out[11])
+    return _split(out)
+
+
+def _split(figures: Int64Array) -> Sums:
+    return Sums(figures[0], figures[1:4], figures[4:7], figures[7:10], figures[10], figures[11])
 
 
 def sum_accounts_numpy(sheet: Sheet, lines: KernelLines, extras: Extras, cross_weight_ppm: int) -> Sums:
