@@ -9,6 +9,7 @@ mod hash;
 mod margin;
 mod msgpack;
 mod pricing;
+mod shares;
 mod tree;
 
 use pyo3::prelude::*;
@@ -21,5 +22,6 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     margin::register(module)?;
     msgpack::register(module)?;
     pricing::register(module)?;
+    shares::register(module)?;
     tree::register(module)
 }

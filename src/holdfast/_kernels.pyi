@@ -80,6 +80,7 @@ def margin_account_stress(
     out: _Int64s,
     path: str | None = None,
 ) -> None: ...
+def share_rows(values: _Int64s, shares: _Int64s, out: _Int64s) -> None: ...
 
 # Pricing: `path` is one of list_paths(); columns in the order of the tuples of `primitives.pricing`.
 def compute_marks(

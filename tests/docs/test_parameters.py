@@ -242,7 +242,7 @@ def _reading(name: str, value: int) -> str:
         return f"{_plain(Decimal(value) / size)} {unit}"
     if "e8" in words:
         return _plain(Decimal(value) / 10**8)
-    is_sum = "atoms" in words and "cap" not in words and words[0] != "amount"
+    is_sum = "atoms" in words and not {"cap", "coin"} & set(words) and words[0] != "amount"
     return _plain(Decimal(value) / 10**6) if is_sum else ""
 
 

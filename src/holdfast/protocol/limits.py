@@ -16,6 +16,8 @@ VALIDATORS_MAX: Final = 128
 
 ID_MAX: Final = 2**63 - 1
 AMOUNT_ATOMS_MAX: Final = 2**60
+COIN_ATOMS_MAX: Final = 2**56
+COIN_VALUE_USD_MAX: Final = 10**10
 PRICE_E8_MAX: Final = 10**9 * 10**8
 PRICE_TICKS_MAX: Final = 2**40
 ORDER_LOTS_MAX: Final = 2**24
@@ -46,6 +48,8 @@ Key32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Name = Annotated[str, Meta(min_length=1, max_length=48, pattern="^[A-Z0-9_-]+$")]
 
 ensure(ACCOUNT_LOTS_MAX * ROW_ATOMS_MAX <= 2**62, "a margin sum cannot overflow int64")
+ensure(3 * 3 * COIN_VALUE_USD_MAX * 10**6 < 2**62, "nor can it with three coins, none of which gains more than thrice")
+ensure(100 * COIN_ATOMS_MAX <= 2**63, "a balance of coins times two digits of a price fits int64")
 ensure(ORDER_LOTS_MAX <= ACCOUNT_LOTS_MAX, "one order fits an account")
 ensure(ORDER_LOTS_MAX * PRICE_TICKS_MAX <= 2**64, "an order's notional stays a small integer")
 ensure(EXTENSION_BYTES_MAX < TX_BYTES_MAX, "an extension is smaller than a transaction")

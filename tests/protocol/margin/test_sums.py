@@ -39,9 +39,11 @@ def make_sheet(rng: np.random.Generator, accounts: int, lots_max: int) -> Sheet:
     places = [np.sort(rng.choice(INSTRUMENTS, count, replace=False)) for count in counts]
     nothing = np.zeros(accounts, dtype=np.int64)
     return Sheet(
+        page=0,
         positions=empty_columns(2),
-        cash=None,
+        balances=empty_columns(4),
         instrument_ids=nothing,
+        exposed_ids=nothing,
         numbers={},
         account_ids=np.arange(accounts),
         starts=starts,
@@ -49,7 +51,7 @@ def make_sheet(rng: np.random.Generator, accounts: int, lots_max: int) -> Sheet:
         lots=rng.integers(-lots_max, lots_max, int(starts[-1])),
         costs_atoms=nothing,
         future_costs_atoms=nothing,
-        cash_atoms=nothing,
+        balances_atoms=np.zeros((4, accounts), dtype=np.int64),
     )
 
 
@@ -95,7 +97,7 @@ def test_native__nobody_and_nothing_held__is_nothing() -> None:
     lines = make_lines(rng, 10**6)
     array = RiskArray(*[None] * len(RiskArray._fields))  # type: ignore[arg-type]
     for accounts in (0, 3):
-        sheet = make_loose_sheet(array, np.arange(accounts), [0] * accounts)
+        sheet = make_loose_sheet(array, np.arange(accounts), np.zeros((4, accounts), dtype=np.int64))
         none = np.full(accounts, -1)
         extras = Extras(none, np.zeros((0, 3, 32), dtype=np.int64), none, np.zeros((0, 3, 32), dtype=np.int64))
         nothing = sum_accounts_numpy(sheet, lines, extras, 500_000)

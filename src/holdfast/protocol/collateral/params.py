@@ -6,7 +6,7 @@ from holdfast.primitives.check import ensure
 from holdfast.primitives.codec import Record
 from holdfast.primitives.units import PPM
 from holdfast.protocol.ledger.state import ASSET_ATOMS, ASSET_NAMES, BTC, ETH, USDC, USDT
-from holdfast.protocol.limits import U64
+from holdfast.protocol.limits import COIN_ATOMS_MAX, COIN_VALUE_USD_MAX, U64
 from holdfast.state.draft import Draft
 from holdfast.state.table import Table
 
@@ -43,6 +43,8 @@ ensure(len(ORDER) == len(ASSET_NAMES) == len(ASSET_ATOMS), "every asset has its 
 def check(asset: CollateralAsset) -> None:
     """Check an asset's parameters against their hard bounds."""
     ensure(asset.haircut_ppm <= HAIRCUT_PPM_MAX < PPM, "a haircut leaves something")
+    ensure(asset.cap_atoms <= COIN_ATOMS_MAX, "what the exchange takes of an asset fits what margin can multiply")
+    ensure(asset.account_cap_usd <= COIN_VALUE_USD_MAX, "what an account's holding counts for fits a margin sum")
 
 
 def initialise(draft: Draft) -> None:

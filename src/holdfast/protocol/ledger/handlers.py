@@ -1,12 +1,16 @@
 """The movements of money. Every one of them writes both of its sides."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from holdfast.primitives.check import ensure
 from holdfast.protocol.accounts.state import INSURANCE_FUND, PAGE_BITS, is_margined
-from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, CASH_PAGES, DUST, EXPOSED, USDC, VAULT, VaultTotals
+from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCE_PAGES, BALANCES, DUST, USDC, VAULT, VaultTotals
+from holdfast.protocol.limits import COIN_ATOMS_MAX
 from holdfast.state.columns import Columns, Located, make_pages, refresh_pages
 from holdfast.state.draft import Draft
+
+_COLUMNS: Final = len(ASSET_NAMES)
 
 
 def get_balance(draft: Draft, account_id: int, asset_id: int) -> int:
@@ -62,52 +66,38 @@ def book_dust(draft: Draft, payer_id: int, asset_id: int, amount_atoms: int) -> 
 
 
 def refresh(draft: Draft) -> None:
-    """Bring the pages of cash up to the balances as of now."""
-    refresh_pages(draft[CASH_PAGES], _locate(draft[BALANCES].changes().items()), 1)
+    """Bring the pages up to the balances as of now."""
+    refresh_pages(draft[BALANCE_PAGES], _locate(draft, draft[BALANCES].changes()), _COLUMNS)
 
 
-def make_cash_pages(draft: Draft) -> dict[int, Columns]:
-    """Return the pages of all cash, made anew."""
-    return make_pages(_locate(draft[BALANCES].items()), 1)
+def make_balance_pages(draft: Draft) -> dict[int, Columns]:
+    """Return the pages of all balances, made anew."""
+    return make_pages(_locate(draft, draft[BALANCES].keys()), _COLUMNS)
 
 
 def rebuild(draft: Draft) -> None:
-    """Rebuild the index of accounts with a coin or a debt, and the pages of cash."""
-    draft[CASH_PAGES].fill(make_cash_pages(draft))
-    draft[EXPOSED].fill(
-        {
-            account_id: True
-            for (account_id, asset_id), amount in draft[BALANCES].items()
-            if asset_id != USDC or amount < 0
-        }
-    )
+    """Rebuild the pages of balances."""
+    draft[BALANCE_PAGES].fill(make_balance_pages(draft))
 
 
-def _locate(rows: Iterable[tuple[tuple[int, int], int | None]]) -> Iterator[Located]:
-    """Yield the cash of accounts that margin judges."""
-    for (account_id, asset_id), amount in rows:
-        if asset_id == USDC and is_margined(account_id):
+def _locate(draft: Draft, keys: Iterable[tuple[int, int]]) -> Iterator[Located]:
+    """Yield the balances of each account that margin judges and that has one at these keys."""
+    get = draft[BALANCES].get
+    for account_id in sorted({account_id: True for account_id, _ in keys}):
+        if is_margined(account_id):
             page = account_id >> PAGE_BITS
-            yield page, account_id - (page << PAGE_BITS), None if amount is None else (amount,)
+            row = tuple(get((account_id, asset_id)) or 0 for asset_id in range(_COLUMNS))
+            yield page, account_id - (page << PAGE_BITS), row if any(row) else None
 
 
 def _add(draft: Draft, account_id: int, asset_id: int, change_atoms: int) -> None:
     balances = draft[BALANCES]
     key = (account_id, asset_id)
     after = (balances.get(key) or 0) + change_atoms
-    ensure(after >= 0 or asset_id == USDC, "only USDC can be owed")
+    if asset_id != USDC:
+        ensure(after >= 0, "only USDC can be owed")
+        ensure(after <= COIN_ATOMS_MAX, "a balance of coins fits what margin can multiply")
     if after:
         balances.put(key, after)
     else:
         balances.delete(key)
-    if asset_id != USDC or after < 0 or account_id in draft[EXPOSED]:
-        _note_exposure(draft, account_id)
-
-
-def _note_exposure(draft: Draft, account_id: int) -> None:
-    balances, exposed = draft[BALANCES], draft[EXPOSED]
-    has_coin = any((account_id, asset_id) in balances for asset_id in range(len(ASSET_NAMES)) if asset_id != USDC)
-    if has_coin or get_cash(draft, account_id) < 0:
-        exposed.put(account_id, True)  # noqa: FBT003 -- a set
-    elif account_id in exposed:
-        exposed.delete(account_id)

@@ -25,8 +25,6 @@ class VaultTotals(Record):
 
 BALANCES: Final = Table[tuple[int, int], int]("balances", ["u64", "u64"], int, tag=10)
 VAULT: Final = Table[int, VaultTotals]("vault", ["u64"], VaultTotals, tag=11)
-# Accounts with a coin or a debt: whose margin is more than cash even without a position. Derived.
-EXPOSED: Final = Table[int, bool]("exposed", ["u64"], bool, tag=None)
-# USDC balances by page of accounts: place of the account in its page -> atoms.
-CASH_PAGES: Final = Table[int, Columns]("cash pages", ["u64"], Columns, tag=None)
+# Balances of margined accounts by page: place of the account in its page -> atoms of each asset, in the assets' order.
+BALANCE_PAGES: Final = Table[int, Columns]("balance pages", ["u64"], Columns, tag=None)
 DUST: Final = Table[int, int]("dust", ["u64"], int, tag=12)

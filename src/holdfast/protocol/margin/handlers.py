@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 from msgspec.structs import replace
 
+from holdfast.primitives.arrays import share_floor
 from holdfast.primitives.check import ensure
 from holdfast.primitives.units import DAY_MS, HOUR_MS, PPM, div_floor
 from holdfast.protocol.accounts.state import CLEARING_BASE, is_margined
@@ -19,7 +20,7 @@ from holdfast.protocol.ledger.state import BALANCES, USDC
 from holdfast.protocol.limits import ACCOUNT_LOTS_MAX
 from holdfast.protocol.margin import rules
 from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSE_INDEX, check
-from holdfast.protocol.margin.rules.matrix import compute_collateral_stress, get_collateral_shocks
+from holdfast.protocol.margin.rules.coins import get_collateral_shocks
 from holdfast.protocol.margin.state import (
     CHARGE_SCALES,
     CHARGES,
@@ -188,7 +189,7 @@ def refresh_collateral(draft: Draft, account_id: int) -> None:
         if amount and price > 0:
             value = collateral.compute_value_atoms(draft[COLLATERAL][asset_id], asset_id, amount, price)
             worth += value
-            stress[UNIVERSE_INDEX[asset_id]] += compute_collateral_stress(get_collateral_shocks(draft, asset_id), value)
+            stress[UNIVERSE_INDEX[asset_id]] += share_floor(np.array(value), get_collateral_shocks(draft, asset_id))
     _put_risk(draft, account_id, risk._replace(stress=stress, collateral_atoms=worth))
 
 

@@ -75,19 +75,22 @@ class Sources(NamedTuple):
     """What the risk of all accounts is made of, as columns by page, ascending."""
 
     positions: dict[int, Columns]
-    cash: dict[int, Columns]
+    balances: dict[int, Columns]
     orders: Columns
 
 
 class Sheet(NamedTuple):
     """A page of accounts: number k holds `lots[i]` of the risk array's `places[i]`, `starts[k]` <= i < `starts[k + 1]`.
 
-    Immutable, and derived of the columns that it names; it holds while they and the array's instruments stay.
+    Its accounts are those with a position and those that are exposed. Immutable, and derived of the columns that it
+    names; it holds while they and the array's instruments stay.
     """
 
+    page: int
     positions: Columns
-    cash: Columns | None
+    balances: Columns
     instrument_ids: Int64Array
+    exposed_ids: Int64Array  # accounts with a coin or a debt, ascending
     numbers: dict[int, int]  # account id -> k
     account_ids: Int64Array  # ascending
     starts: Int64Array  # int64[accounts + 1]
@@ -95,7 +98,7 @@ class Sheet(NamedTuple):
     lots: Int64Array
     costs_atoms: Int64Array  # by account: of all positions
     future_costs_atoms: Int64Array
-    cash_atoms: Int64Array
+    balances_atoms: Int64Array  # int64[assets, accounts]
 
 
 class Orders(NamedTuple):
@@ -109,11 +112,11 @@ class Orders(NamedTuple):
 
 
 class Coins(NamedTuple):
-    """Coins held as collateral, by the place of the accounts that have any."""
+    """Coins held as collateral, of the accounts that have any; a universe each, in the order of these."""
 
-    coin_of: Int64Array  # by account of the matrix: its place here, or -1
-    stress: Int64Array  # int64[n, 3, 32], atoms
-    worth_atoms: Int64Array  # int64[n], after haircut
+    places: Int64Array  # in the matrix, of the accounts that have any; ascending
+    values_atoms: Int64Array  # int64[n, 3], after haircut
+    shocks_ppm: Int64Array  # int64[3, 32]: what a coin gains or loses in each scenario
 
 
 class KernelLines(NamedTuple):
@@ -133,7 +136,7 @@ class Places:
 
     def __init__(self, sheets: Sequence[Sheet], firsts: Sequence[int]) -> None:
         """Take the sheets of pages and, last, the loose one; and the place of the first account of each."""
-        self.sheets = {int(sheet.account_ids[0]) >> PAGE_BITS: sheet for sheet in sheets[:-1]}
+        self.sheets = {sheet.page: sheet for sheet in sheets[:-1]}
         self._paged = {
             page: (self.sheets[page].numbers, first) for page, first in zip(self.sheets, firsts, strict=False)
         }
@@ -164,7 +167,7 @@ class Places:
 class RiskMatrix(NamedTuple):
     """Every account's risk at this block's marks, as arrays in the order of `account_ids`, sheet after sheet."""
 
-    sheets: tuple[Sheet, ...]  # the last holds those without a position
+    sheets: tuple[Sheet, ...]  # the last holds those that have nothing but cash and orders
     firsts: tuple[int, ...]  # the place of each sheet's first account
     lines: KernelLines
     places: Places

@@ -14,13 +14,17 @@ from holdfast.lab.bench.risk.rows import Size
 from holdfast.lab.bench.risk.world import World, make_world, run_risk_step
 from holdfast.lab.bench.stages import StageTimes
 from holdfast.lab.solo import FIRST_ACCOUNT
-from holdfast.primitives.units import value_per_lot_atoms
+from holdfast.primitives.units import PPM, div_floor, value_per_lot_atoms
+from holdfast.protocol.collateral import rules as collateral
+from holdfast.protocol.collateral.params import COINS, COLLATERAL
 from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.params import UNIVERSE_INDEX, UNIVERSES
+from holdfast.protocol.oracle.state import FEEDS
 from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.portfolio.state import POSITIONS
+from holdfast.protocol.surface.rules import get_collateral_shocks_ppm
 from holdfast.protocol.surface.state import MARKS, RISK_ROWS
 from holdfast.state.draft import Draft
 
@@ -47,7 +51,9 @@ def step(size: Size) -> Duel[Draft, int]:
 
     def compare(draft: Draft, calls: int) -> Checked:
         _check_margins(draft, world)
-        held = f"{world.accounts:,} accounts with 20 positions each in {world.instruments:,} instruments"
+        held = (
+            f"{world.accounts:,} accounts with 20 positions each in {world.instruments:,} instruments, half with coins"
+        )
         how = f"{calls} calls of kernels a step; equity and stress of {_SAMPLED} accounts recomputed"
         return Checked(f"{held}, {world.fills} fills in the block before; {how}")
 
@@ -119,7 +125,7 @@ def _path(name: str, run: Callable[[StageTimes | None], Run], peer: Contender[in
 
 
 def _check_margins(draft: Draft, world: World) -> None:
-    """Recompute equity and stress of some accounts, row by row, from the leaf tables."""
+    """Recompute equity and stress of some accounts, coins included, row by row from the leaf tables."""
     for place in np.linspace(0, world.accounts - 1, _SAMPLED, dtype=np.int64).tolist():
         account_id = FIRST_ACCOUNT + place
         equity = ledger.get_cash(draft, account_id)
@@ -131,6 +137,12 @@ def _check_margins(draft: Draft, world: World) -> None:
             equity += position.lots * value - (position.cost_atoms if instrument.kind == Kind.FUTURE else 0)
             row = np.frombuffer(draft[RISK_ROWS][instrument_id], dtype="<i8")
             stress[UNIVERSE_INDEX[instrument.underlying]] += position.lots * row
+        for asset_id in COINS:
+            amount, price = ledger.get_balance(draft, account_id, asset_id), draft[FEEDS][asset_id].price_e8
+            worth = collateral.compute_value_atoms(draft[COLLATERAL][asset_id], asset_id, amount, price)
+            moved = [div_floor(worth * shock, PPM) for shock in get_collateral_shocks_ppm(draft, asset_id)]
+            equity += worth
+            stress[UNIVERSE_INDEX[asset_id]] += np.array(moved, dtype=np.int64)
         found = margin.get_risk(draft, account_id)
         ensure_equal(f"the stress of account {account_id}", condition=bool(np.array_equal(found.stress, stress)))
         told = margin.get_requirement(draft, account_id).equity_atoms

@@ -13,7 +13,7 @@ from holdfast.protocol.block import BlockContext
 from holdfast.protocol.instruments.params import CONTRACT_SPECS
 from holdfast.protocol.instruments.rules import compute_instrument
 from holdfast.protocol.instruments.state import INSTRUMENTS, Kind
-from holdfast.protocol.ledger.state import BALANCES, USDC
+from holdfast.protocol.ledger.state import BALANCES, BTC, ETH, USDC
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.portfolio.state import POSITIONS, Position
@@ -27,6 +27,8 @@ IntArray = NDArray[np.int64]
 
 POSITIONS_EACH: Final = 20
 _CASH_ATOMS: Final = 1_000_000 * 10**6
+# At most so much of each, on half of the accounts.
+_COINS_MAX_ATOMS: Final = {BTC: 5 * 10**8, ETH: 100 * 10**8}
 _FIRST_BLOCKS: Final = 2
 _LOTS_MAX: Final = 9
 # About what a block of 2,048 orders fills.
@@ -50,7 +52,10 @@ class World(NamedTuple):
 
 
 def make_world(accounts: int, instruments: int) -> World:
-    """Return an exchange where so many accounts hold 20 positions each, in at least so many instruments."""
+    """Return an exchange where so many accounts hold 20 positions each, in at least so many instruments.
+
+    Half of the accounts have BTC and ETH beside their cash.
+    """
     solo = Solo(1, rebuilds=False)
     solo.run(_FIRST_BLOCKS)
     state, source = State(solo.app.state.tables), solo.draft()
@@ -108,7 +113,7 @@ def _list_more(draft: Draft, instruments: int) -> None:
 
 
 def _hold(draft: Draft, accounts: int, ids: IntArray, lot_values: IntArray) -> None:
-    """Give each two accounts opposite positions, and every account its cash."""
+    """Give each two accounts opposite positions, every account its cash, and half of them coins."""
     rng = np.random.default_rng(1)
     pairs = (accounts + 1) // 2
     gaps = rng.integers(1, len(ids) // POSITIONS_EACH + 1, (pairs, POSITIONS_EACH))
@@ -121,6 +126,10 @@ def _hold(draft: Draft, accounts: int, ids: IntArray, lot_values: IntArray) -> N
     costs = (both_lots * lot_values[both_places]).ravel().tolist()
     draft[POSITIONS].fill(dict(zip(keys, map(Position, both_lots.ravel().tolist(), costs), strict=True)))
     draft[BALANCES].fill(dict.fromkeys(((account_id, USDC) for account_id in account_ids.tolist()), _CASH_ATOMS))
+    owners = np.sort(rng.choice(account_ids, accounts // 2, replace=False)).tolist()
+    for asset_id, most in _COINS_MAX_ATOMS.items():
+        amounts = rng.integers(1, most, len(owners), endpoint=True).tolist()
+        draft[BALANCES].fill({(owner, asset_id): amount for owner, amount in zip(owners, amounts, strict=True)})
 
 
 def _trade(draft: Draft, accounts: int) -> int:

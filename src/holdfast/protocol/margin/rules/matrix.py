@@ -1,26 +1,26 @@
 """Every account's risk at once."""
 
 from bisect import bisect_right
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
+from holdfast.primitives.arrays import share_floor
 from holdfast.primitives.units import PPM, share_ceil
-from holdfast.protocol.accounts.state import CLEARING_BASE, is_margined
+from holdfast.protocol.accounts.state import PAGE_BITS
 from holdfast.protocol.book.handlers import make_order_columns
 from holdfast.protocol.book.state import FLAG_QUOTE, ORDER_COLUMNS, ORDER_FIELDS, Side
-from holdfast.protocol.collateral import rules as collateral
-from holdfast.protocol.collateral.params import COINS, COLLATERAL
-from holdfast.protocol.ledger.handlers import get_cash, make_cash_pages
-from holdfast.protocol.ledger.state import BALANCES, CASH_PAGES, EXPOSED
+from holdfast.protocol.ledger.handlers import make_balance_pages
+from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCE_PAGES, USDC
 from holdfast.protocol.limits import SCENARIOS
-from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSE_INDEX, UNIVERSES, MarginParams
-from holdfast.protocol.margin.rules.sheets import make_loose_sheet, make_sheets
-from holdfast.protocol.margin.rules.sums import Extras, Sums, share_floor, sum_account, sum_accounts, sum_by
+from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSES, MarginParams
+from holdfast.protocol.margin.rules.coins import place_coins, stress_coins, value_coins
+from holdfast.protocol.margin.rules.sheets import make_loose_sheet, make_sheets, pick_balances
+from holdfast.protocol.margin.rules.sums import Extras, Sums, make_room, sum_account, sum_accounts, sum_by
 from holdfast.protocol.margin.state import (
     AccountRisk,
     Charges,
-    Coins,
     Int32Array,
     Int64Array,
     KernelLines,
@@ -32,7 +32,6 @@ from holdfast.protocol.margin.state import (
 )
 from holdfast.protocol.portfolio.handlers import make_position_pages
 from holdfast.protocol.portfolio.state import POSITION_PAGES
-from holdfast.protocol.surface.rules import get_collateral_shocks_ppm
 from holdfast.protocol.surface.state import RiskArray
 from holdfast.state.columns import Columns, empty_columns
 from holdfast.state.draft import Draft
@@ -40,20 +39,19 @@ from holdfast.state.draft import Draft
 _COUNT: Final = len(UNIVERSES)
 _SHAPE: Final = (_COUNT, SCENARIOS)
 _UNIVERSES: Final = np.array(UNIVERSES, dtype=np.int64)
-_END: Final = 2 * CLEARING_BASE  # above every account's number
 _NO_ORDERS: Final = empty_columns(ORDER_FIELDS)
 
 
 def read_sources(draft: Draft) -> Sources:
-    """Return positions, cash and orders as they are kept from block to block."""
-    return Sources(
-        dict(draft[POSITION_PAGES].items()), dict(draft[CASH_PAGES].items()), draft[ORDER_COLUMNS].get(0) or _NO_ORDERS
-    )
+    """Return positions, balances and orders as they are kept from block to block."""
+    positions, balances = dict(draft[POSITION_PAGES].items()), dict(draft[BALANCE_PAGES].items())
+    return Sources(positions, balances, draft[ORDER_COLUMNS].get(0) or _NO_ORDERS)
 
 
 def make_sources(draft: Draft) -> Sources:
-    """Return positions, cash and orders made anew from the primary tables."""
-    return Sources(make_position_pages(draft), make_cash_pages(draft), make_order_columns(draft).get(0) or _NO_ORDERS)
+    """Return positions, balances and orders made anew from the primary tables."""
+    orders = make_order_columns(draft).get(0) or _NO_ORDERS
+    return Sources(make_position_pages(draft), make_balance_pages(draft), orders)
 
 
 def compute_matrix(
@@ -66,32 +64,30 @@ def compute_matrix(
     """
     lines = _make_lines(array)
     held = make_sheets(array, sources, kept)
-    sheets = (*held, _make_loose_sheet(draft, array, sources, held))
+    sheets = (*held, _make_loose_sheet(array, sources, held))
     account_ids = np.concatenate([sheet.account_ids for sheet in sheets])
     firsts = np.cumsum([0, *(len(sheet.account_ids) for sheet in sheets)]).tolist()
-    places = Places(sheets, firsts[:-1])
-    orders = _sum_orders(array, sources.orders, places, len(account_ids))
-    coins = _sum_coins(draft, array, places, len(account_ids))
+    orders = _sum_orders(array, sources.orders, account_ids)
+    balances = np.concatenate([sheet.balances_atoms for sheet in sheets], axis=1)
+    coins = value_coins(draft, array, balances)
     params = draft[MARGIN_PARAMS][0]
     together = orders.plain + orders.quotes
-    parts = [
-        sum_accounts(
-            sheet,
-            lines,
-            Extras(coins.coin_of[first:end], coins.stress, orders.order_of[first:end], together),
-            params.cross_weight_ppm,
-        )
-        for sheet, first, end in zip(sheets, firsts, firsts[1:], strict=False)
-    ]
-    sums = Sums(*(np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)))
+    sums, room = make_room(len(account_ids)), np.empty((1 << PAGE_BITS, *_SHAPE), dtype=np.int64)
+    coin_of, begins = place_coins(coins, firsts)
+    for sheet, (first, end), span in zip(sheets, pairwise(firsts), pairwise(begins), strict=True):
+        stress = stress_coins(coins, *span, room)
+        extras = Extras(coin_of[first:end], stress, orders.order_of[first:end], together)
+        for all_of, found in zip(sums, sum_accounts(sheet, lines, extras, params.cross_weight_ppm), strict=True):
+            all_of[..., first:end] = found
     marks = sums.value_atoms - np.concatenate([sheet.future_costs_atoms for sheet in sheets])
-    worth = _spread(coins.coin_of, coins.worth_atoms)
+    worth = np.zeros(len(account_ids), dtype=np.int64)
+    worth[coins.places] = coins.values_atoms.sum(axis=1)
     open_lots = _spread(orders.order_of, orders.open_lots)
     return RiskMatrix(
         sheets=sheets,
         firsts=tuple(firsts[:-1]),
         lines=lines,
-        places=places,
+        places=Places(sheets, firsts[:-1]),
         account_ids=account_ids,
         orders=orders,
         coins=coins,
@@ -102,7 +98,7 @@ def compute_matrix(
         gross_lots=sums.gross_lots,
         future_lots=sums.future_lots,
         open_lots=open_lots,
-        equity_atoms=np.concatenate([sheet.cash_atoms for sheet in sheets]) + marks + worth,
+        equity_atoms=balances[USDC] + marks + worth,
         maintenance_atoms=_maintenance(params, charges, sums),
         need_atoms=_initial_bound(params, charges, sums) - marks - worth,
         lots=sums.gross_lots.sum(axis=0) + open_lots,
@@ -119,10 +115,11 @@ def get_row(matrix: RiskMatrix, account_id: int) -> AccountRisk | None:
     if place is None:
         return None
     nothing: Int64Array = np.zeros(_SHAPE, dtype=np.int64)
-    coin, order = int(matrix.coins.coin_of[place]), int(matrix.orders.order_of[place])
-    stress = compute_position_stress(matrix, place)
+    order = int(matrix.orders.order_of[place])
+    begin, end = np.searchsorted(matrix.coins.places, (place, place + 1)).tolist()
+    coins = stress_coins(matrix.coins, begin, end, np.empty((1, *_SHAPE), dtype=np.int64))
     return AccountRisk(
-        stress if coin < 0 else stress + matrix.coins.stress[coin],
+        compute_position_stress(matrix, place) + coins.sum(axis=0),
         nothing if order < 0 else matrix.orders.plain[order],
         nothing if order < 0 else matrix.orders.quotes[order],
         int(matrix.marks_atoms[place]),
@@ -169,52 +166,22 @@ def _make_lines(array: RiskArray) -> KernelLines:
     return KernelLines(array.rows, array.values_atoms, universes, array.is_future, array.strike_groups)
 
 
-def _make_loose_sheet(draft: Draft, array: RiskArray, sources: Sources, held: tuple[Sheet, ...]) -> Sheet:
-    """Return the sheet of those that hold a coin, owe or order something, but have no position."""
-    others = np.unique(np.concatenate([np.array(draft[EXPOSED].keys(), dtype=np.int64), sources.orders.values[0]]))
-    holders = np.concatenate([others[:0], *(sheet.account_ids for sheet in held), [_END]])
-    is_loose = holders[np.searchsorted(holders, others)] != others
-    ids = [account_id for account_id in others[is_loose].tolist() if is_margined(account_id)]
-    return make_loose_sheet(array, np.array(ids, dtype=np.int64), [get_cash(draft, one) for one in ids])
+def _make_loose_sheet(array: RiskArray, sources: Sources, held: tuple[Sheet, ...]) -> Sheet:
+    """Return the sheet of those that order something, but have no position, coin or debt."""
+    asked = np.unique(sources.orders.values[0])
+    paged = np.concatenate([asked[:0], *(sheet.account_ids for sheet in held)])
+    is_loose = np.searchsorted(paged, asked) == np.searchsorted(paged, asked, side="right")
+    account_ids = asked[is_loose]
+    pages = account_ids >> PAGE_BITS
+    balances = np.zeros((len(ASSET_NAMES), len(account_ids)), dtype=np.int64)
+    for page in np.unique(pages).tolist():
+        found = sources.balances.get(page)
+        if found is not None:
+            balances[:, pages == page] = pick_balances(found, account_ids[pages == page] - (page << PAGE_BITS))
+    return make_loose_sheet(array, account_ids, balances)
 
 
-def _sum_coins(draft: Draft, array: RiskArray, places: Places, accounts: int) -> Coins:
-    """Return what accounts' coins count for, and what that gains or loses."""
-    coin_of = np.full(accounts, -1, dtype=np.int64)
-    stress: list[Int64Array] = []
-    worth: list[int] = []
-    shocks = {asset_id: get_collateral_shocks(draft, asset_id) for asset_id in COINS}
-    get_balance = draft[BALANCES].get
-    for account_id in draft[EXPOSED].keys():  # noqa: SIM118 -- a table, not a dict
-        place = places.get(account_id)
-        if place is None:
-            continue
-        vector, total = np.zeros(_SHAPE, dtype=np.int64), 0
-        for asset_id in COINS:
-            amount, price = get_balance((account_id, asset_id)) or 0, array.prices_e8.get(asset_id, 0)
-            if amount and price > 0:
-                value = collateral.compute_value_atoms(draft[COLLATERAL][asset_id], asset_id, amount, price)
-                vector[UNIVERSE_INDEX[asset_id]] += compute_collateral_stress(shocks[asset_id], value)
-                total += value
-        coin_of[place] = len(worth)
-        stress.append(vector)
-        worth.append(total)
-    return Coins(coin_of, np.array(stress, dtype=np.int64).reshape(-1, *_SHAPE), np.array(worth, dtype=np.int64))
-
-
-def get_collateral_shocks(draft: Draft, asset_id: int) -> Int64Array:
-    """Return what an asset gains or loses in each scenario by the stored grids, in ppm."""
-    return np.array(get_collateral_shocks_ppm(draft, asset_id), dtype=np.int64)
-
-
-def compute_collateral_stress(shocks: Int64Array, value_atoms: int) -> Int64Array:
-    """Return what an asset's counted value gains or loses in each scenario. Rounds: toward the larger loss."""
-    # The product may pass int64, so the value is taken apart: v = a * PPM + b with 0 <= b < PPM.
-    whole, part = divmod(value_atoms, PPM)
-    return shocks * whole + np.floor_divide(shocks * part, PPM)
-
-
-def _sum_orders(array: RiskArray, orders: Columns, places: Places, accounts: int) -> Orders:
+def _sum_orders(array: RiskArray, orders: Columns, account_ids: Int64Array) -> Orders:
     holders, instruments, sides, prices, lots, flags = orders.values
     ids, owner = np.unique(holders, return_inverse=True)
     index = np.searchsorted(array.instrument_ids, instruments)
@@ -225,8 +192,9 @@ def _sum_orders(array: RiskArray, orders: Columns, places: Places, accounts: int
     cells, shape = len(ids) * _COUNT, (-1, *_SHAPE)
     is_quote = flags & FLAG_QUOTE != 0
     plain, quote = np.flatnonzero(~is_quote), np.flatnonzero(is_quote)
-    order_of = np.full(accounts, -1, dtype=np.int64)
-    order_of[[places.at(account_id) for account_id in ids.tolist()]] = np.arange(len(ids))
+    order_of = np.full(len(account_ids), -1, dtype=np.int64)
+    ascending = np.argsort(account_ids, kind="stable")
+    order_of[ascending[np.searchsorted(account_ids, ids, sorter=ascending)]] = np.arange(len(ids))
     return Orders(
         order_of,
         sum_by(keys[plain], terms[plain], cells).reshape(shape),

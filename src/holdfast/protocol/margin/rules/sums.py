@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from holdfast import _kernels
+from holdfast.primitives.arrays import share_floor
 from holdfast.primitives.pricing import native_path
-from holdfast.primitives.units import PPM
 from holdfast.protocol.limits import SCENARIOS
 from holdfast.protocol.margin.params import JOINT_INDEX, JOINT_ROWS, OPPOSED_INDEX, OPPOSED_ROWS, UNIVERSES
 from holdfast.protocol.margin.state import Int32Array, Int64Array, KernelLines, Sheet
@@ -39,6 +39,11 @@ class Sums(NamedTuple):
     order_loss_atoms: Int64Array  # the same with open orders
 
 
+def make_room(accounts: int) -> Sums:
+    """Return where the sums of so many accounts are written; nothing is there yet."""
+    return _split(np.empty((_FIGURES, accounts), dtype=np.int64))
+
+
 def sum_accounts(sheet: Sheet, lines: KernelLines, extras: Extras, cross_weight_ppm: int) -> Sums:
     """Return the sums of every account of a sheet, by the kernel that was chosen."""
     path = native_path()
@@ -62,7 +67,11 @@ def sum_accounts_native(sheet: Sheet, lines: KernelLines, extras: Extras, cross_
         out,
         path=path,
     )
-    return Sums(out[0], out[1:4], out[4:7], out[7:10], out[10], out[11])
+    return _split(out)
+
+
+def _split(figures: Int64Array) -> Sums:
+    return Sums(figures[0], figures[1:4], figures[4:7], figures[7:10], figures[10], figures[11])
 
 
 def sum_accounts_numpy(sheet: Sheet, lines: KernelLines, extras: Extras, cross_weight_ppm: int) -> Sums:
@@ -96,13 +105,6 @@ def sum_account(places: Int32Array, lots: Int64Array, lines: KernelLines) -> Int
     out: Int64Array = np.empty((_COUNT, SCENARIOS), dtype=np.int64)
     _kernels.margin_account_stress(places, lots, lines.rows, lines.universes, out, path)
     return out
-
-
-def share_floor(values: Int64Array, share_ppm: int) -> Int64Array:
-    """Return shares of values, rounded down; taken apart so that no product passes int64."""
-    whole: Int64Array = np.floor_divide(values, PPM)
-    part: Int64Array = np.floor_divide((values - whole * PPM) * share_ppm, PPM)
-    return whole * share_ppm + part
 
 
 def sum_by(keys: Int64Array, values: Int64Array, size: int) -> Int64Array:
