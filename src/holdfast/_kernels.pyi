@@ -80,6 +80,7 @@ def margin_account_stress(
     out: _Int64s,
     path: str | None = None,
 ) -> None: ...
+def margin_golden_hash(path: str) -> str: ...
 
 # Pricing: `path` is one of list_paths(); columns in the order of the tuples of `primitives.pricing`.
 def compute_marks(
