@@ -54,7 +54,7 @@ check-kernels: setup
 	@$(call HAS_TOOL,fmt,format) cargo fmt --all --manifest-path kernels/Cargo.toml --check
 	@$(call HAS_TOOL,clippy,lint) cargo clippy --quiet --release --workspace --all-targets --manifest-path kernels/Cargo.toml -- -D warnings
 
-golden: ## compare the kernels' pricing hash on this machine and on emulated aarch64 and riscv64
+golden: ## compare the kernels' hashes on this machine and on emulated aarch64 and riscv64
 	@tools/golden
 
 fmt: setup ## format everything

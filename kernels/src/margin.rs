@@ -1,39 +1,18 @@
-//! Margin's exact sums over positions: lots times scenario rows, of all accounts or of one fill.
-//!
-//! Positions lie account by account: those of account `a` are `starts[a]..starts[a + 1]` of `places` (the instrument's
-//! row number) and `lots`. Rows are 32 changes of a lot's value in atoms. Sums wrap at 64 bits and therefore depend on
-//! no order, thread or path; they are the true sums as long as |row| <= 2^36 and an account's |lots| add up to at most
-//! 2^26, which the exchange upholds. Rows are read fastest where they begin at multiples of 64 bytes.
+//! The margin kernel for Python: arrays in, arrays out, the interpreter released meanwhile, on one thread or two.
 
-mod accounts;
 mod figures;
-mod lanes;
-mod scenarios;
-mod sums;
 
+use holdfast_margin::{golden, run, Done, Fills, Kept, Kernel, Positions, Reads, Row, Sums, Table, SCENARIOS};
+use holdfast_pricing::Path;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::arrays::{hold, Held, Views, ANY};
 use crate::dispatch::choose;
-use holdfast_pricing::Path;
-use lanes::{run, Kernel, Row, SCENARIOS};
-use sums::{Fills, Kept, Reads, Sums};
 
 type Array<'a, 'py> = &'a Bound<'py, PyAny>;
-type Done = Result<(), &'static str>;
 
-const NO_PLACE: &str = "places: each is a row number of rows";
 const THREADS_MAX: usize = 2;
-
-/// The positions of an account. Refuses: starts that do not ascend or that pass the positions.
-fn span(starts: &[i64], account: usize, positions: usize) -> Result<(usize, usize), &'static str> {
-    let bounds = |from: i64, to: i64| {
-        let (from, to) = (usize::try_from(from).ok()?, usize::try_from(to).ok()?);
-        (from <= to && to <= positions).then_some((from, to))
-    };
-    bounds(starts[account], starts[account + 1]).ok_or("starts: ascend from 0 to the number of positions")
-}
 
 /// Refuses: starts that leave out positions at either end. The rest is checked where they are used.
 fn check_starts(starts: &[i64], positions: usize) -> PyResult<()> {
@@ -47,19 +26,6 @@ fn check_starts(starts: &[i64], positions: usize) -> PyResult<()> {
 
 fn refuse(why: &'static str) -> PyErr {
     PyValueError::new_err(why)
-}
-
-/// The item of a place; a negative one is none, like one past the end.
-#[inline]
-#[allow(clippy::cast_sign_loss, reason = "what is negative becomes greater than any length")]
-fn get<T>(items: &[T], place: i32) -> Option<&T> {
-    items.get(place as usize)
-}
-
-/// A number as the position of one of `end` items.
-#[inline]
-fn position(number: i64, end: usize) -> Option<usize> {
-    usize::try_from(number).ok().filter(|number| *number < end)
 }
 
 fn rows_of(numbers: &[i64]) -> &[Row] {
@@ -90,22 +56,26 @@ fn run_both<K: Kernel<Output = Done> + Send>(path: Path, kernels: (Option<K>, K)
 }
 
 /// Positions, account by account, as they come from Python.
-struct Positions {
+struct HeldPositions {
     starts: Held<i64>,
     places: Held<i32>,
     lots: Held<i64>,
 }
 
-impl Positions {
-    fn hold(starts: Array, places: Array, lots: Array) -> PyResult<Positions> {
-        Ok(Positions { starts: hold(starts, "starts")?, places: hold(places, "places")?, lots: hold(lots, "lots")? })
+impl HeldPositions {
+    fn hold(starts: Array, places: Array, lots: Array) -> PyResult<HeldPositions> {
+        Ok(HeldPositions {
+            starts: hold(starts, "starts")?,
+            places: hold(places, "places")?,
+            lots: hold(lots, "lots")?,
+        })
     }
 
-    fn read<'a>(&'a self, views: &mut Views) -> PyResult<(&'a [i64], &'a [i32], &'a [i64])> {
+    fn read<'a>(&'a self, views: &mut Views) -> PyResult<Positions<'a>> {
         let starts = views.read(&self.starts, &[ANY])?;
         let places = views.read(&self.places, &[ANY])?;
         check_starts(starts, places.len())?;
-        Ok((starts, places, views.read(&self.lots, &[places.len()])?))
+        Ok(Positions { starts, places, lots: views.read(&self.lots, &[places.len()])? })
     }
 }
 
@@ -124,14 +94,15 @@ fn sum_rows(
     path: Option<&str>,
 ) -> PyResult<()> {
     let path = choose(path)?;
-    let (positions, rows, mut out) = (Positions::hold(starts, places, lots)?, hold(rows, "rows")?, hold(out, "out")?);
+    let (held, rows, mut out) = (HeldPositions::hold(starts, places, lots)?, hold(rows, "rows")?, hold(out, "out")?);
     let mut views = Views::default();
-    let (starts, places, lots) = positions.read(&mut views)?;
+    let positions = held.read(&mut views)?;
     let rows = rows_of(views.read(&rows, &[ANY, SCENARIOS])?);
-    let out = rows_of_mut(views.write(&mut out, &[starts.len() - 1, SCENARIOS])?);
-    let half = halve(starts, threads)?;
+    let out = rows_of_mut(views.write(&mut out, &[positions.starts.len() - 1, SCENARIOS])?);
+    let table = &Table::new(rows, positions.places.len());
+    let half = halve(positions.starts, threads)?;
     let (before, after) = out.split_at_mut(half);
-    let part = |first, out| Sums { first, starts, places, lots, rows, out: Kept::Sums(out) };
+    let part = |first, out| Sums { first, positions, table, out: Kept::Sums(out) };
     let kernels = ((half > 0).then(|| part(0, before)), part(half, after));
     py.detach(|| run_both(path, kernels)).map_err(refuse)
 }
@@ -151,14 +122,15 @@ fn worst_rows(
     path: Option<&str>,
 ) -> PyResult<()> {
     let path = choose(path)?;
-    let (positions, rows, mut out) = (Positions::hold(starts, places, lots)?, hold(rows, "rows")?, hold(out, "out")?);
+    let (held, rows, mut out) = (HeldPositions::hold(starts, places, lots)?, hold(rows, "rows")?, hold(out, "out")?);
     let mut views = Views::default();
-    let (starts, places, lots) = positions.read(&mut views)?;
+    let positions = held.read(&mut views)?;
     let rows = rows_of(views.read(&rows, &[ANY, SCENARIOS])?);
-    let out = views.write(&mut out, &[starts.len() - 1])?;
-    let half = halve(starts, threads)?;
+    let out = views.write(&mut out, &[positions.starts.len() - 1])?;
+    let table = &Table::new(rows, positions.places.len());
+    let half = halve(positions.starts, threads)?;
     let (before, after) = out.split_at_mut(half);
-    let part = |first, out| Sums { first, starts, places, lots, rows, out: Kept::Worst(out) };
+    let part = |first, out| Sums { first, positions, table, out: Kept::Worst(out) };
     let kernels = ((half > 0).then(|| part(0, before)), part(half, after));
     py.detach(|| run_both(path, kernels)).map_err(refuse)
 }
@@ -205,10 +177,18 @@ fn read_rows(py: Python<'_>, rows: Array, order: Array, path: Option<&str>) -> P
     py.detach(|| run(path, Reads { rows, order })).map_err(|_| refuse("order: each is a row number of rows"))
 }
 
+/// The golden hash of margin on one path.
+#[pyfunction]
+fn margin_golden_hash(py: Python<'_>, path: &str) -> PyResult<String> {
+    let path = choose(Some(path))?;
+    Ok(py.detach(|| golden::hash(path)))
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sum_rows, module)?)?;
     module.add_function(wrap_pyfunction!(worst_rows, module)?)?;
     module.add_function(wrap_pyfunction!(add_fills, module)?)?;
     module.add_function(wrap_pyfunction!(read_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(margin_golden_hash, module)?)?;
     figures::register(module)
 }

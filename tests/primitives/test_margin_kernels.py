@@ -1,35 +1,19 @@
 """Margin's kernels against sums in Python's integers, on every path that the processor can run."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from holdfast import _kernels
 from holdfast.protocol.margin.params import JOINT, OPPOSED
+from tests.support.margin_books import WEIGHT_PPM, Book, Int64s, Venue, compute_in_python, sum_in_python
 
-Int64s = NDArray[np.int64]
 PATHS: Final = _kernels.list_paths()
-WEIGHT_PPM: Final = 450_001
 ROW_MAX: Final = 2**36
 LOTS_MAX: Final = 2**26
 
 every_path = pytest.mark.parametrize("path", PATHS)
-
-
-class Book(NamedTuple):
-    """Accounts' positions and the instruments that they are in."""
-
-    starts: Int64s
-    places: NDArray[np.int32]
-    lots: Int64s
-    rows: Int64s
-
-    def list_positions(self, account: int) -> list[tuple[int, int]]:
-        """Return an account's instruments and lots."""
-        part = slice(self.starts[account], self.starts[account + 1])
-        return list(zip(self.places[part].tolist(), self.lots[part].tolist(), strict=True))
 
 
 def make_book(seed: int, sizes: list[int], instruments: int = 40) -> Book:
@@ -55,15 +39,6 @@ BOOKS: Final = [
     pytest.param(make_book(5, [0, 0], instruments=0), id="no instrument"),
     pytest.param(make_book(6, [20] * 64), id="many accounts"),
 ]
-
-
-def sum_in_python(book: Book) -> list[list[int]]:
-    """Return every account's 32 sums."""
-    rows = book.rows.tolist()
-    return [
-        [sum(lots * rows[place][s] for place, lots in book.list_positions(account)) for s in range(32)]
-        for account in range(len(book.starts) - 1)
-    ]
 
 
 @every_path
@@ -100,10 +75,59 @@ def test_sum_rows__numbers_beyond_the_bounds__wrap_at_64_bits(path: str) -> None
     rng = np.random.default_rng(7)
     rows = rng.integers(-(2**63), 2**63 - 1, (5, 32), endpoint=True)
     lots = rng.integers(-(2**63), 2**63 - 1, 5, endpoint=True)
+    book = Book(np.array([0, 5]), np.arange(5, dtype=np.int32), lots, rows)
     out = np.zeros((1, 32), dtype=np.int64)
-    _kernels.sum_rows(np.array([0, 5]), np.arange(5, dtype=np.int32), lots, rows, out, path=path)
-    exact = [sum(q * row[s] for q, row in zip(lots.tolist(), rows.tolist(), strict=True)) for s in range(32)]
-    assert out[0].tolist() == [(total + 2**63) % 2**64 - 2**63 for total in exact]
+    _kernels.sum_rows(*book, out, path=path)
+    assert out.tolist() == sum_in_python(book)
+
+
+INT32_MIN: Final = -(2**31)
+INT32_MAX: Final = 2**31 - 1
+EXTREME_LOTS: Final = [
+    pytest.param([1, -1, 7], id="small"),
+    pytest.param([INT32_MIN, INT32_MAX], id="at the edge of 32 bits"),
+    pytest.param([INT32_MIN - 1, 5], id="one below 32 bits"),
+    pytest.param([INT32_MAX + 1, 5], id="one above 32 bits"),
+    pytest.param([-(2**63), 2**63 - 1], id="at the edge of 64 bits"),
+]
+BEYOND: Final = [
+    pytest.param(None, id="all fit 32 bits"),
+    pytest.param(INT32_MAX + 1, id="one is above 32 bits"),
+    pytest.param(INT32_MIN - 1, id="one is below 32 bits"),
+]
+
+
+def make_busy_book(rows: Int64s, extremes: list[int]) -> Book:
+    """Return so many reads of each row that a kernel may copy the table first; every third account has extreme lots."""
+    rng = np.random.default_rng(17)
+    positions = 100 * len(rows)
+    lots = rng.integers(-50, 50, positions)
+    for account in range(0, positions // 10, 3):
+        lots[account * 10 : account * 10 + len(extremes)] = extremes
+    starts = np.arange(0, positions + 1, 10)
+    return Book(starts, rng.integers(0, len(rows), positions, dtype=np.int32), lots, rows)
+
+
+@every_path
+@pytest.mark.parametrize("lots", EXTREME_LOTS)
+@pytest.mark.parametrize("beyond", BEYOND)
+@pytest.mark.parametrize("skip", [0, 1, 5])
+def test_sums__table_at_the_edge_of_32_bits__equal_python(
+    skip: int, beyond: int | None, lots: list[int], path: str
+) -> None:
+    memory = np.zeros(3 * 32 + skip, dtype=np.int64)  # a row begins anywhere within a line of the cache
+    rows = memory[skip:].reshape(3, 32)
+    rows[:] = np.random.default_rng(18).integers(INT32_MIN, INT32_MAX, (3, 32), endpoint=True)
+    rows[:, [0, 31]] = [INT32_MIN, INT32_MAX]
+    if beyond is not None:
+        rows[1, 16] = beyond
+    book = make_busy_book(rows, lots)
+    sums, worst = np.zeros((len(book.starts) - 1, 32), dtype=np.int64), np.zeros(len(book.starts) - 1, dtype=np.int64)
+    _kernels.sum_rows(*book, sums, path=path)
+    _kernels.worst_rows(*book, worst, threads=2, path=path)
+    expected = sum_in_python(book)
+    assert sums.tolist() == expected
+    assert worst.tolist() == [min(each) for each in expected]
 
 
 @every_path
@@ -127,21 +151,6 @@ def test_read_rows__an_order__adds_up_all_their_numbers(path: str) -> None:
     assert _kernels.read_rows(book.rows, book.places, path=path) == (exact + 2**63) % 2**64 - 2**63
 
 
-class Venue(NamedTuple):
-    """What the fused kernel takes besides the positions."""
-
-    values: Int64s
-    universes: Int64s
-    is_future: Int64s
-    groups: Int64s
-    joint: Int64s
-    opposed: Int64s
-    extra_of: Int64s
-    extras: Int64s
-    order_of: Int64s
-    orders: Int64s
-
-
 def make_venue(seed: int, book: Book, joint: list[Any], opposed: list[Any]) -> Venue:
     """Return instruments of all kinds, and coins and orders for some of the accounts."""
     rng = np.random.default_rng(seed)
@@ -160,35 +169,6 @@ def make_venue(seed: int, book: Book, joint: list[Any], opposed: list[Any]) -> V
         rng.integers(-1, 5, accounts),
         rng.integers(-(2**56), 0, (5, 3, 32)),
     )
-
-
-def compute_in_python(book: Book, venue: Venue, account: int) -> list[int]:
-    """Return an account's twelve figures by their definitions."""
-    universes, is_future, groups = (a.tolist() for a in (venue.universes, venue.is_future, venue.groups))
-    values, rows = venue.values.tolist(), book.rows.tolist()
-    stress = [[0] * 32 for _ in range(3)]
-    gross, future, value = [0] * 3, [0] * 3, 0
-    nets: dict[tuple[int, int], int] = {}
-    for place, lots in book.list_positions(account):
-        universe = universes[place]
-        stress[universe] = [total + lots * change for total, change in zip(stress[universe], rows[place], strict=True)]
-        value += lots * values[place]
-        gross[universe] += abs(lots)
-        if is_future[place]:
-            future[universe] += abs(lots)
-        else:
-            key = (universe, groups[place])
-            nets[key] = nets.get(key, 0) + lots
-    short = [sum(max(0, -net) for (u, _), net in nets.items() if u == universe) for universe in range(3)]
-    losses = []
-    for of, vectors in ((venue.extra_of, venue.extras), (venue.order_of, venue.orders)):
-        if of[account] >= 0:
-            added = vectors[of[account]].tolist()
-            stress = [[a + b for a, b in zip(*both, strict=True)] for both in zip(stress, added, strict=True)]
-        joint = min(sum(stress[u][row] for u, row in enumerate(rows)) for rows in venue.joint.tolist())
-        opposed = min(sum(stress[u][row] for u, row in enumerate(rows)) for rows in venue.opposed.tolist())
-        losses.append(max(0, -min(joint, opposed * WEIGHT_PPM // 1_000_000)))
-    return [value, *short, *gross, *future, *losses]
 
 
 def compute_figures(book: Book, venue: Venue, threads: int = 1, path: str | None = None) -> list[list[int]]:

@@ -29,7 +29,9 @@ LACKS = [
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """Copy what setup reads, and lay out a path with the programs that every system has."""
-    crates = [f"kernels/{folder}{name}" for folder in ("", "pricing/") for name in ("Cargo.toml", "src/lib.rs")]
+    crates = [
+        f"kernels/{folder}{name}" for folder in ("", "margin/", "pricing/") for name in ("Cargo.toml", "src/lib.rs")
+    ]
     for name in ("tools/setup", "requirements.txt", "pyproject.toml", *crates):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, tmp_path / name)

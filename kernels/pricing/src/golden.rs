@@ -19,17 +19,27 @@ const INSTRUMENTS: usize = 256;
 const SCENARIOS: usize = 32;
 const OPTIONS: usize = 1024;
 
-/// A linear congruential generator (Knuth's multiplier).
-struct Draws(u64);
+/// A linear congruential generator (Knuth's multiplier), the same in every language.
+pub struct Draws(u64);
 
 impl Draws {
-    fn one(&mut self, low: i64, high: i64) -> i64 {
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number between bounds, both included, that lie less than 2^53 apart.
+    ///
+    /// # Panics
+    ///
+    /// Where the bounds are the wrong way round.
+    pub fn one(&mut self, low: i64, high: i64) -> i64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let span = u64::try_from(high - low + 1).expect("low <= high");
         low + i64::try_from((self.0 >> 11) % span).expect("a span is below 2^63")
     }
 
-    fn column(&mut self, count: usize, low: i64, high: i64) -> Vec<i64> {
+    pub fn column(&mut self, count: usize, low: i64, high: i64) -> Vec<i64> {
         (0..count).map(|_| self.one(low, high)).collect()
     }
 
@@ -48,7 +58,7 @@ pub fn hash(path: Path) -> String {
 }
 
 fn hash_integers(path: Path, digest: &mut Sha256) {
-    let mut draws = Draws(20_251_010);
+    let mut draws = Draws::new(20_251_010);
     let early = SLICES - LATE;
     let mut remaining_ms = draws.column(early, AVERAGING_MS + MINUTE_MS, YEAR_MS);
     remaining_ms.extend(draws.column(LATE, 1, AVERAGING_MS));
@@ -105,7 +115,7 @@ fn hash_integers(path: Path, digest: &mut Sha256) {
 }
 
 fn hash_floats(path: Path, digest: &mut Sha256) {
-    let mut draws = Draws(20_251_011);
+    let mut draws = Draws::new(20_251_011);
     let forward = draws.floats(OPTIONS, 1_000_000, 100_000_000_000, 1e6);
     let moves = draws.column(OPTIONS, 500_000, 2_000_000);
     let mut strike: Vec<f64> = forward.iter().zip(moves).map(|(f, ppm)| f * to_float(ppm) / 1e6).collect();

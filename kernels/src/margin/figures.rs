@@ -1,11 +1,9 @@
 //! What Python calls for the figures of the exchange's margin.
 
+use holdfast_margin::{run, AccountStress, Accounts, Added, Instruments, Scenarios, FIGURES, SCENARIOS, UNIVERSES};
 use pyo3::prelude::*;
 
-use super::accounts::{AccountStress, Accounts, Added, Instruments, FIGURES, UNIVERSES};
-use super::lanes::{run, SCENARIOS};
-use super::scenarios::Scenarios;
-use super::{halve, refuse, rows_of, rows_of_mut, run_both, Array, Positions};
+use super::{halve, refuse, rows_of, rows_of_mut, run_both, Array, HeldPositions};
 use crate::arrays::{hold, Held, Views, ANY};
 use crate::dispatch::choose;
 
@@ -94,7 +92,7 @@ fn margin_accounts(
     path: Option<&str>,
 ) -> PyResult<()> {
     let path = choose(path)?;
-    let (positions, mut out) = (Positions::hold(starts, places, lots)?, hold(out, "out")?);
+    let (held, mut out) = (HeldPositions::hold(starts, places, lots)?, hold(out, "out")?);
     let book = Book {
         rows: hold(rows, "rows")?,
         values: hold(values, "values")?,
@@ -109,18 +107,18 @@ fn margin_accounts(
         orders: hold(orders, "orders")?,
     };
     let mut views = Views::default();
-    let (starts, places, lots) = positions.read(&mut views)?;
-    let accounts = starts.len() - 1;
+    let positions = held.read(&mut views)?;
+    let accounts = positions.starts.len() - 1;
     let instruments = book.instruments(&mut views)?;
     let scenarios = book.scenarios(&mut views, cross_weight_ppm)?;
     let extras =
         added(&mut views, accounts, &book.extra_of, &book.extras, "extra_of: each is -1 or a place in extras")?;
     let orders =
         added(&mut views, accounts, &book.order_of, &book.orders, "order_of: each is -1 or a place in orders")?;
-    let half = halve(starts, threads)?;
+    let half = halve(positions.starts, threads)?;
     let (before, after) = split_out(views.write(&mut out, &[FIGURES, accounts])?, accounts, half);
     let (instruments, scenarios) = (&instruments, &scenarios);
-    let part = |first, out| Accounts { first, starts, places, lots, instruments, scenarios, extras, orders, out };
+    let part = |first, out| Accounts { first, positions, instruments, scenarios, extras, orders, out };
     let kernels = ((half > 0).then(|| part(0, before)), part(half, after));
     py.detach(|| run_both(path, kernels)).map_err(refuse)
 }

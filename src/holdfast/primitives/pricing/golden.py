@@ -17,9 +17,11 @@ from holdfast.primitives.pricing.inputs import (
     Values,
 )
 
-__all__ = ["GOLDEN", "Kernel", "golden_hash", "golden_inputs", "golden_options"]
+__all__ = ["GOLDEN", "MARGIN_GOLDEN", "Draws", "Kernel", "golden_hash", "golden_inputs", "golden_options"]
 
 GOLDEN: Final = "d47d3a29286c0e3f52ee5e900ed531a2afe900874833dead3624b61ff87bf2d1"
+# Of what the native margin kernel sums: kernels/margin/src/golden.rs.
+MARGIN_GOLDEN: Final = "1f5b88ff431775581d2355ee039a4c47dcef72e601840a6fd41bcce8f9dab768"
 
 _MINUTE_MS: Final = 60_000
 _AVERAGING_MS: Final = 30 * _MINUTE_MS
@@ -74,7 +76,7 @@ def golden_hash(kernel: Kernel) -> str:
     return digest.hexdigest()
 
 
-class _Draws:
+class Draws:
     """A linear congruential generator (Knuth's multiplier), the same in every language."""
 
     def __init__(self, seed: int) -> None:
@@ -87,12 +89,13 @@ class _Draws:
             yield seed >> 11
 
     def column(self, count: int, low: int, high: int) -> IntArray:
+        """Return so many numbers between bounds, both included, that lie less than 2^53 apart."""
         return np.array([low + next(self._values) % (high - low + 1) for _ in range(count)], dtype=np.int64)
 
 
 def golden_inputs() -> tuple[Slices, Options, Grid]:
     """Return 32 slices, 256 options and two grids; the last quarter of the slices lies inside its settlement window."""
-    draw = _Draws(20251010).column
+    draw = Draws(20251010).column
     count, late = 32, 8
     quiet = np.zeros(count - late, dtype=np.int64)
     remaining = np.concatenate([draw(count - late, _AVERAGING_MS + _MINUTE_MS, _YEAR_MS), draw(late, 1, _AVERAGING_MS)])
@@ -122,7 +125,7 @@ def golden_inputs() -> tuple[Slices, Options, Grid]:
 
 def golden_options() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, BoolArray]:
     """Return forwards, strikes, variances, years and kinds of 1024 options; every eighth is far away, some are dead."""
-    draw = _Draws(20251011).column
+    draw = Draws(20251011).column
     forward = draw(_OPTIONS, 10**6, 10**11).astype(np.float64) / 1e6
     strike = forward * draw(_OPTIONS, 500_000, 2_000_000).astype(np.float64) / 1e6
     far = draw(_OPTIONS // 8, 1, 10**6).astype(np.float64)

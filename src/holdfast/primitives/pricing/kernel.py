@@ -1,10 +1,10 @@
-"""Which kernel prices: chosen once, at start, after its bits and those of the NumPy reference were compared."""
+"""Which kernel prices and sums margin: chosen once, at start, after it and the NumPy reference were held to the pin."""
 
 from typing import Final
 
 from holdfast.primitives.check import BrokenInvariantError
-from holdfast.primitives.pricing.golden import GOLDEN, Kernel, golden_hash
-from holdfast.primitives.pricing.native import Native, list_paths
+from holdfast.primitives.pricing.golden import GOLDEN, MARGIN_GOLDEN, Kernel, golden_hash
+from holdfast.primitives.pricing.native import Native, list_paths, margin_golden_hash
 from holdfast.primitives.pricing.reference import Reference
 
 __all__ = ["DEFAULT_KERNEL", "KERNELS", "choose_kernel", "chosen", "ensure_kernel", "list_kernels"]
@@ -30,16 +30,18 @@ def list_kernels() -> list[str]:
 
 
 def choose_kernel(name: str = DEFAULT_KERNEL) -> str:
-    """Price with one of `KERNELS` from here on; return its name with the instruction set, such as `native-avx2`.
+    """Price and sum margin with one of `KERNELS` from here on; return its name with its path, such as `native-avx2`.
 
-    Refuses: ValueError for a kernel that this machine does not have; BrokenInvariantError where the kernel or the
-    NumPy reference computes other bits than every other replica.
+    Refuses: ValueError for a kernel that this machine does not have; BrokenInvariantError where the kernel, its margin
+    or the NumPy reference computes other bits than every other replica.
     """
     full_name = f"native-{list_paths()[0]}" if name == DEFAULT_KERNEL else name
     if full_name not in list_kernels():
         raise ValueError(f"kernel {name}: this machine has native, {', '.join(list_kernels())}; choose one of them")
     kernel = make_kernel(full_name)
     _check_golden(full_name, golden_hash(kernel), golden_hash(Reference()))
+    if isinstance(kernel, Native):
+        _check_margin(full_name, margin_golden_hash(kernel.path))
     _choice.name, _choice.kernel = full_name, kernel
     return full_name
 
@@ -74,4 +76,12 @@ def _check_golden(name: str, found: str, reference: str) -> None:
         raise BrokenInvariantError(
             f"the pricing kernel {name} computes {found}, the pinned bits are {GOLDEN}: build the kernels of this "
             "version again (make setup), or choose the kernel numpy"
+        )
+
+
+def _check_margin(name: str, found: str) -> None:
+    if found != MARGIN_GOLDEN:
+        raise BrokenInvariantError(
+            f"the margin kernel {name} computes {found}, the pinned integers are {MARGIN_GOLDEN}: build the kernels of "
+            "this version again (make setup), or choose the kernel numpy"
         )

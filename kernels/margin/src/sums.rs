@@ -1,12 +1,11 @@
 //! Sums of lots times rows: of whole accounts, and of single fills.
-#![allow(clippy::inline_always, reason = "only what is inlined into a path's entry is compiled for that path")]
 
-use super::lanes::{Kernel, Lanes, Row, SCENARIOS};
-use super::{get, position, NO_PLACE};
+use crate::lanes::{Kernel, Lanes, Row, SCENARIOS};
+use crate::table::Table;
+use crate::{get, position, Done, Positions, NO_PLACE};
 
 const NO_ACCOUNT: &str = "accounts: each is a row number of sums";
-/// How many rows before its use a row of the table is asked for, and an account's sums, which lie in memory.
-const AHEAD: usize = 8;
+/// How many fills before its use an account's sums, which lie in memory, are asked for.
 const FILLS_AHEAD: usize = 24;
 
 /// What is kept of an account's sums.
@@ -18,57 +17,33 @@ pub enum Kept<'a> {
 /// The sums of the accounts `first..` that the output has room for.
 pub struct Sums<'a> {
     pub first: usize,
-    pub starts: &'a [i64],
-    pub places: &'a [i32],
-    pub lots: &'a [i64],
-    pub rows: &'a [Row],
+    pub positions: Positions<'a>,
+    pub table: &'a Table<'a>,
     pub out: Kept<'a>,
 }
 
 impl Kernel for Sums<'_> {
-    type Output = Result<(), &'static str>;
+    type Output = Done;
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) -> Self::Output {
-        let Sums { first, starts, places, lots, rows, out } = self;
+    fn run<L: Lanes>(self, lanes: L) -> Done {
+        let Sums { first, positions, table, out } = self;
         match out {
             Kept::Sums(out) => {
                 for (index, kept) in out.iter_mut().enumerate() {
-                    let span = super::span(starts, first + index, places.len())?;
-                    lanes.store(add_up(lanes, span, places, lots, rows)?, kept);
+                    let (places, lots) = positions.of(first + index)?;
+                    lanes.store(table.add_up(lanes, places, lots)?, kept);
                 }
             }
             Kept::Worst(out) => {
                 for (index, kept) in out.iter_mut().enumerate() {
-                    let span = super::span(starts, first + index, places.len())?;
-                    *kept = lanes.least(add_up(lanes, span, places, lots, rows)?);
+                    let (places, lots) = positions.of(first + index)?;
+                    *kept = lanes.least(table.add_up(lanes, places, lots)?);
                 }
             }
         }
         Ok(())
     }
-}
-
-#[inline(always)]
-fn add_up<L: Lanes>(
-    lanes: L,
-    (first, end): (usize, usize),
-    places: &[i32],
-    lots: &[i64],
-    rows: &[Row],
-) -> Result<L::Sums, &'static str> {
-    let mut sums = lanes.splat(0);
-    let mut ahead = places.iter().skip(first + AHEAD);
-    for (place, lots) in places[first..end].iter().zip(&lots[first..end]) {
-        if L::ASKS_AHEAD {
-            if let Some(row) = ahead.next().and_then(|next| get(rows, *next)) {
-                lanes.prefetch(row);
-            }
-        }
-        let Some(row) = get(rows, *place) else { return Err(NO_PLACE) };
-        sums = lanes.add_product(sums, row, *lots);
-    }
-    Ok(sums)
 }
 
 /// Fills, each added to its account's kept sums.
@@ -82,10 +57,10 @@ pub struct Fills<'a> {
 }
 
 impl Kernel for Fills<'_> {
-    type Output = Result<(), &'static str>;
+    type Output = Done;
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) -> Self::Output {
+    fn run<L: Lanes>(self, lanes: L) -> Done {
         let Fills { sums, accounts, places, lots, rows, out } = self;
         // All or nothing: whatever is refused is refused before the first sum changes.
         if !accounts.iter().all(|account| position(*account, sums.len()).is_some()) {

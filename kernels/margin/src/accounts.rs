@@ -1,9 +1,8 @@
 //! What the exchange's margin asks of every account's positions, in one pass over them.
-#![allow(clippy::inline_always, reason = "only what is inlined into a path's entry is compiled for that path")]
 
-use super::lanes::{Kernel, Lanes, Row, SCENARIOS};
-use super::scenarios::Scenarios;
-use super::{get, position, NO_PLACE};
+use crate::lanes::{Kernel, Lanes, Row, SCENARIOS};
+use crate::scenarios::Scenarios;
+use crate::{get, position, Done, Positions, NO_PLACE};
 
 pub const UNIVERSES: usize = 3;
 /// Value, short, gross and futures' lots per universe, worst losses without and with open orders.
@@ -101,9 +100,7 @@ impl<'a> Added<'a> {
 /// The figures of the accounts `first..` that the output has room for.
 pub struct Accounts<'a> {
     pub first: usize,
-    pub starts: &'a [i64],
-    pub places: &'a [i32],
-    pub lots: &'a [i64],
+    pub positions: Positions<'a>,
     pub instruments: &'a Instruments<'a>,
     pub scenarios: &'a Scenarios,
     pub extras: Added<'a>,
@@ -127,10 +124,10 @@ struct Sorted<'a> {
 }
 
 impl Kernel for Accounts<'_> {
-    type Output = Result<(), &'static str>;
+    type Output = Done;
 
     #[inline(always)]
-    fn run<L: Lanes>(mut self, lanes: L) -> Self::Output {
+    fn run<L: Lanes>(mut self, lanes: L) -> Done {
         let mut sorted = self.make_room()?;
         let mut stress = Stress([[0; SCENARIOS]; 4]);
         for index in 0..self.out[0].len() {
@@ -148,8 +145,7 @@ impl<'a> Accounts<'a> {
         let count = self.out[0].len();
         let mut room = 1;
         for account in self.first..self.first + count {
-            let (first, end) = super::span(self.starts, account, self.places.len())?;
-            room = room.max(end - first);
+            room = room.max(self.positions.of(account)?.0.len());
         }
         if UNIVERSES * room > field(u64::MAX, 0) {
             return Err("starts: an account has at most 699050 positions");
@@ -162,11 +158,11 @@ impl<'a> Accounts<'a> {
     /// Write an account's positions by universe and net its options; return where each universe's end.
     #[inline(always)]
     fn sort(&self, account: usize, sorted: &mut Sorted<'a>) -> Result<u64, &'static str> {
-        let (first, end) = super::span(self.starts, account, self.places.len())?;
+        let (places, lots) = self.positions.of(account)?;
         let (lines, room) = (self.instruments.lines.as_slice(), sorted.room as u64);
         let (entries, nets) = (sorted.entries.as_mut_slice(), sorted.nets.as_mut_slice());
         let mut ends = room << FIELDS[1] | (2 * room) << FIELDS[2];
-        for (place, lots) in self.places[first..end].iter().zip(&self.lots[first..end]) {
+        for (place, lots) in places.iter().zip(lots) {
             let Some(line) = get(lines, *place) else { return Err(NO_PLACE) };
             entries[field(ends, line.shift)] = Entry { line, lots: *lots };
             ends = ends.wrapping_add(line.one);
@@ -249,10 +245,10 @@ pub struct AccountStress<'a> {
 }
 
 impl Kernel for AccountStress<'_> {
-    type Output = Result<(), &'static str>;
+    type Output = Done;
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) -> Self::Output {
+    fn run<L: Lanes>(self, lanes: L) -> Done {
         self.out.fill([0; SCENARIOS]);
         for (place, lots) in self.places.iter().zip(self.lots) {
             let (Some(row), Some(universe)) = (get(self.rows, *place), get(self.universes, *place)) else {

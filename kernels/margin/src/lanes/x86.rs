@@ -3,17 +3,18 @@
     unsafe_code,
     reason = "an intrinsic is sound where the processor has it, which a token of its path vouches for"
 )]
-#![allow(clippy::inline_always, reason = "only what is inlined into a path's entry is compiled for that path")]
 
 use std::arch::x86_64::{
     __m256i, __m512i, _mm256_add_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_cmpgt_epi64, _mm256_loadu_si256,
-    _mm256_mul_epu32, _mm256_mullo_epi32, _mm256_set1_epi64x, _mm256_shuffle_epi32, _mm256_slli_epi64,
-    _mm256_storeu_si256, _mm512_add_epi64, _mm512_loadu_si512, _mm512_mask_blend_epi64, _mm512_min_epi64,
-    _mm512_mullo_epi64, _mm512_permutex2var_epi64, _mm512_reduce_min_epi64, _mm512_set1_epi64, _mm512_storeu_si512,
-    _mm512_test_epi64_mask, _mm_prefetch, _MM_HINT_T0,
+    _mm256_mul_epi32, _mm256_mul_epu32, _mm256_mullo_epi32, _mm256_set1_epi32, _mm256_set1_epi64x,
+    _mm256_shuffle_epi32, _mm256_slli_epi64, _mm256_srli_epi64, _mm256_storeu_si256, _mm512_add_epi64,
+    _mm512_loadu_si512, _mm512_mask_blend_epi64, _mm512_min_epi64, _mm512_mul_epi32, _mm512_mullo_epi64,
+    _mm512_permutex2var_epi64, _mm512_reduce_min_epi64, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_srli_epi64,
+    _mm512_storeu_si512, _mm512_test_epi64_mask, _mm_prefetch, _MM_HINT_T0,
 };
 
 use super::{pick, Kernel, Lanes, Portable, Row};
+use crate::table::NarrowRow;
 use holdfast_pricing::{Path, Set};
 
 /// Vouches that the processor has AVX-512 F and DQ: only `run_avx512` makes one.
@@ -51,11 +52,18 @@ fn prefetch(row: &Row) {
     }
 }
 
+/// A number that fits 32 bits. The products sign-extend the lower half of each 64 bits themselves; they are handed nothing
+/// wider, since the compiler would then extend it once more for every position.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "it fits")]
+fn low_half(number: i64) -> i32 {
+    number as i32
+}
+
 // SAFETY, for every block below: the token vouches for the instructions, and each load and store stays inside a row,
 // whose 32 numbers are 4 registers of 8, or 8 registers of 4.
 impl Lanes for Avx512 {
     type Sums = [__m512i; 4];
-    const ASKS_AHEAD: bool = false;
 
     #[inline(always)]
     fn splat(self, value: i64) -> Self::Sums {
@@ -104,6 +112,20 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn add_narrow_product(self, mut sums: Self::Sums, row: &NarrowRow, lots: i64) -> Self::Sums {
+        let lots = unsafe { _mm512_set1_epi32(low_half(lots)) };
+        let (lower, upper) = sums.split_at_mut(2);
+        for ((words, lower), upper) in row.0.as_chunks::<8>().0.iter().zip(lower).zip(upper) {
+            unsafe {
+                let words = _mm512_loadu_si512(words.as_ptr().cast());
+                *lower = _mm512_add_epi64(*lower, _mm512_mul_epi32(words, lots));
+                *upper = _mm512_add_epi64(*upper, _mm512_mul_epi32(_mm512_srli_epi64::<32>(words), lots));
+            }
+        }
+        sums
+    }
+
+    #[inline(always)]
     fn pick(self, row: &Row, places: &Row) -> Self::Sums {
         let [a, b, c, d] = self.load(row);
         let mut picked = self.load(places);
@@ -132,7 +154,6 @@ impl Lanes for Avx512 {
 
 impl Lanes for Avx2 {
     type Sums = [__m256i; 8];
-    const ASKS_AHEAD: bool = true;
 
     #[inline(always)]
     fn splat(self, value: i64) -> Self::Sums {
@@ -183,6 +204,20 @@ impl Lanes for Avx2 {
                 let upper = _mm256_add_epi64(_mm256_slli_epi64::<32>(crossed), _mm256_and_si256(crossed, high));
                 let lower = _mm256_mul_epu32(part, lots);
                 *sum = _mm256_add_epi64(*sum, _mm256_add_epi64(lower, upper));
+            }
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn add_narrow_product(self, mut sums: Self::Sums, row: &NarrowRow, lots: i64) -> Self::Sums {
+        let lots = unsafe { _mm256_set1_epi32(low_half(lots)) };
+        let (lower, upper) = sums.split_at_mut(4);
+        for ((words, lower), upper) in row.0.as_chunks::<4>().0.iter().zip(lower).zip(upper) {
+            unsafe {
+                let words = _mm256_loadu_si256(words.as_ptr().cast());
+                *lower = _mm256_add_epi64(*lower, _mm256_mul_epi32(words, lots));
+                *upper = _mm256_add_epi64(*upper, _mm256_mul_epi32(_mm256_srli_epi64::<32>(words), lots));
             }
         }
         sums

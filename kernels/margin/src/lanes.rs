@@ -1,11 +1,12 @@
 //! Arithmetic on rows of 32 integers of 64 bits, in the registers of each path. Everything wraps; nothing rounds.
-#![allow(clippy::inline_always, reason = "only what is inlined into a path's entry is compiled for that path")]
 
 #[cfg(not(target_arch = "x86_64"))]
 use holdfast_pricing::Path;
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
+
+use crate::table::NarrowRow;
 
 pub const SCENARIOS: usize = 32;
 /// One number per scenario.
@@ -14,8 +15,6 @@ pub type Row = [i64; SCENARIOS];
 /// The operations of one path.
 pub trait Lanes: Copy {
     type Sums: Copy;
-    /// Whether a product takes so many instructions that the processor does not reach the next rows by itself.
-    const ASKS_AHEAD: bool;
     fn splat(self, value: i64) -> Self::Sums;
     fn load(self, row: &Row) -> Self::Sums;
     fn store(self, sums: Self::Sums, row: &mut Row);
@@ -23,6 +22,8 @@ pub trait Lanes: Copy {
     fn min(self, left: Self::Sums, right: Self::Sums) -> Self::Sums;
     /// `sums + row * lots`, modulo 2^64.
     fn add_product(self, sums: Self::Sums, row: &Row, lots: i64) -> Self::Sums;
+    /// The same of a narrow row and lots that fit 32 bits.
+    fn add_narrow_product(self, sums: Self::Sums, row: &NarrowRow, lots: i64) -> Self::Sums;
     /// The numbers of a row at 32 places in it.
     fn pick(self, row: &Row, places: &Row) -> Self::Sums;
     /// The least of the 32.
@@ -52,7 +53,6 @@ struct Portable;
 
 impl Lanes for Portable {
     type Sums = Row;
-    const ASKS_AHEAD: bool = false;
 
     #[inline(always)]
     fn splat(self, value: i64) -> Row {
@@ -89,6 +89,16 @@ impl Lanes for Portable {
     fn add_product(self, mut sums: Row, row: &Row, lots: i64) -> Row {
         for (sum, part) in sums.iter_mut().zip(row) {
             *sum = sum.wrapping_add(part.wrapping_mul(lots));
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn add_narrow_product(self, mut sums: Row, row: &NarrowRow, lots: i64) -> Row {
+        let (lower, upper) = sums.split_at_mut(SCENARIOS / 2);
+        for ((word, low), high) in row.0.iter().zip(lower).zip(upper) {
+            *low = low.wrapping_add((word << 32 >> 32).wrapping_mul(lots));
+            *high = high.wrapping_add((word >> 32).wrapping_mul(lots));
         }
         sums
     }

@@ -1,10 +1,9 @@
 //! The listed scenarios, one row per universe each, and the worst loss over them.
-#![allow(clippy::inline_always, reason = "only what is inlined into a path's entry is compiled for that path")]
 
 use std::collections::BTreeSet;
 
-use super::accounts::{Stress, UNIVERSES};
-use super::lanes::{Lanes, Row, SCENARIOS};
+use crate::accounts::{Stress, UNIVERSES};
+use crate::lanes::{Lanes, Row, SCENARIOS};
 
 const PPM: i64 = 1_000_000;
 const MANY_MIN: usize = 8;
