@@ -16,6 +16,7 @@ from holdfast.protocol.accounts.state import (
     INSURANCE_FUND,
     NONCES,
     OWNERS,
+    PAGE_BITS,
     NonceWindow,
 )
 from holdfast.protocol.block import BlockContext
@@ -23,7 +24,7 @@ from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import ORDERS, Order, Side
 from holdfast.protocol.instruments.state import INSTRUMENTS, LISTING
 from holdfast.protocol.ledger import handlers as ledger
-from holdfast.protocol.ledger.state import BALANCES, DUST, USDC
+from holdfast.protocol.ledger.state import BALANCE_PAGES, BALANCES, DUST, USDC
 from holdfast.protocol.liquidation.handlers import list_unhealthy
 from holdfast.protocol.liquidation.state import LIQUIDATIONS, Liquidation, Stage
 from holdfast.protocol.margin import handlers as margin
@@ -102,6 +103,20 @@ def leave_a_page_behind(draft: Draft, _: BlockContext, market: Market) -> None:
     page = next(iter(draft[POSITION_PAGES].keys()))
     columns = draft[POSITION_PAGES][page]
     draft[POSITION_PAGES].put(page, columns.change([(int(columns.keys[0]), None)]))
+
+
+@fault("INDICES_EQUAL_PRIMARY")
+def forget_a_coin_in_its_page(draft: Draft, _: BlockContext, market: Market) -> None:
+    page, key = divmod(market.id(2), 1 << PAGE_BITS)
+    columns = draft[BALANCE_PAGES][page]
+    cash = int(columns.values[USDC, list(columns.keys).index(key)])
+    draft[BALANCE_PAGES].put(page, columns.change([(key, (cash, 0, 0, 0))]))
+
+
+@fault("MARGIN_CACHE_FRESH")
+def margin_by_a_stale_page(draft: Draft, block: BlockContext, market: Market) -> None:
+    forget_a_coin_in_its_page(draft, block, market)
+    margin.revalue(draft)
 
 
 @fault("UNHEALTHY_IS_QUEUED")

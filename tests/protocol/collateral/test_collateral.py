@@ -1,5 +1,6 @@
 """What coins count for: haircuts after the cap, rounded down; and what the exchange takes of each."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from holdfast.protocol.collateral import params, rules
 from holdfast.protocol.collateral.params import DEFAULTS, CollateralAsset
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import ASSET_ATOMS, BTC, ETH, USDC, USDT
-from holdfast.protocol.limits import PRICE_E8_MAX
+from holdfast.protocol.limits import COIN_ATOMS_MAX, COIN_VALUE_USD_MAX, PRICE_E8_MAX
 from holdfast.protocol.schema import TABLES
 from holdfast.state.store import State
 
@@ -40,6 +41,32 @@ def test_value__of_two_holdings_apart__is_never_more_than_together_and_an_atom(
     apart = sum(rules.compute_value_atoms(asset, asset_id, amount, price) for amount in (one, two))
     together = rules.compute_value_atoms(asset, asset_id, one + two, price)
     assert together - 2 <= apart <= together
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    ASSETS,
+    st.lists(st.integers(0, COIN_ATOMS_MAX) | st.integers(0, 10**9), min_size=1, max_size=8),
+    st.sampled_from([1, 99, 10**8, PRICE_E8_MAX]) | st.integers(1, PRICE_E8_MAX),
+    st.integers(0, params.HAIRCUT_PPM_MAX),
+    st.sampled_from([0, 1, 25_000_000, COIN_VALUE_USD_MAX]) | st.integers(0, COIN_VALUE_USD_MAX),
+)
+def test_values__of_many_amounts__are_those_of_each_alone(
+    asset_id: int, amounts: list[int], price: int, haircut: int, cap_usd: int
+) -> None:
+    asset = CollateralAsset(haircut, COIN_ATOMS_MAX, cap_usd)
+    params.check(asset)
+    found = rules.compute_values_atoms(asset, asset_id, np.array(amounts, dtype=np.int64), price)
+    assert found.tolist() == [rules.compute_value_atoms(asset, asset_id, amount, price) for amount in amounts]
+
+
+def test_values__at_the_amount_that_reaches_the_cap__step_over_it_exactly() -> None:
+    asset, price = DEFAULTS[BTC], 12_345_678_912_345
+    reach = -(-asset.account_cap_usd * 10**6 * 10**10 // price)
+    amounts = [reach - 1, reach, reach + 1, COIN_ATOMS_MAX]
+    found = rules.compute_values_atoms(asset, BTC, np.array(amounts), price).tolist()
+    assert found == [rules.compute_value_atoms(asset, BTC, amount, price) for amount in amounts]
+    assert found[0] < found[1] == found[2] == found[3]
 
 
 def test_cap__of_the_exchange__is_reached_exactly_and_not_passed() -> None:

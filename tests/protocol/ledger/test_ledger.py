@@ -5,12 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.primitives.check import BrokenInvariantError
-from holdfast.protocol.accounts.state import INSURANCE_FUND
+from holdfast.protocol.accounts.state import BACKSTOP, CLEARING_BASE, INSURANCE_FUND
 from holdfast.protocol.ledger import handlers as ledger
-from holdfast.protocol.ledger.state import BALANCES, BTC, DUST, USDC
+from holdfast.protocol.ledger.state import BALANCE_PAGES, BALANCES, BTC, DUST, USDC
+from holdfast.protocol.limits import COIN_ATOMS_MAX
 from holdfast.protocol.schema import TABLES
 from holdfast.state.draft import Draft
-from holdfast.state.store import State
+from holdfast.state.store import Changed, Sealed, State
+from holdfast.state.tree import StateTree
 
 
 @pytest.fixture
@@ -31,6 +33,53 @@ def test_moves__any_number__conserve_the_sum_and_keep_no_empty_row(moves: list[t
     assert {account: ledger.get_cash(draft, account) for account in expected} == expected
     assert sum(amount for _, amount in draft[BALANCES].items()) == 500
     assert all(amount for _, amount in draft[BALANCES].items())
+
+
+ACCOUNTS = (INSURANCE_FUND, BACKSTOP, 1_000, 1_001, 2_047, 2_048, 5_000, CLEARING_BASE + 7)
+Moves = list[tuple[int, int, int, int]]
+moves_of_all_assets = st.lists(
+    st.tuples(
+        st.sampled_from(ACCOUNTS), st.sampled_from(ACCOUNTS), st.integers(0, 3), st.integers(0, 10**6) | st.just(10**15)
+    ),
+    max_size=12,
+)
+
+
+def commit(state: State, draft: Draft) -> Draft:
+    state.commit(Sealed(Changed(state.tables, draft), (), StateTree().plan(()), state.root))
+    return state.draft()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(moves_of_all_assets, min_size=1, max_size=4))
+def test_pages__after_any_moves_in_any_blocks__are_the_balances(blocks: list[Moves]) -> None:
+    state = State(TABLES)
+    draft = state.draft()
+    for asset_id in range(4):
+        for account_id in ACCOUNTS:
+            ledger.deposit(draft, account_id, asset_id, 10**15)
+    for moves in blocks:
+        ledger.refresh(draft)
+        for payer, payee, asset_id, amount in moves:
+            held = ledger.get_balance(draft, payer, asset_id)
+            ledger.move(draft, payer, payee, asset_id, amount if asset_id == USDC else min(amount, held))
+            ledger.refresh(draft)
+        told = {
+            (page << 10) + int(key): tuple(columns.values[:, place].tolist())
+            for page, columns in draft[BALANCE_PAGES].items()
+            for place, key in enumerate(columns.keys)
+        }
+        rows = {one: tuple(ledger.get_balance(draft, one, asset_id) for asset_id in range(4)) for one in ACCOUNTS[1:-1]}
+        assert told == {one: row for one, row in rows.items() if any(row)}
+        assert draft[BALANCE_PAGES].as_dict() == ledger.make_balance_pages(draft)
+        draft = commit(state, draft)
+
+
+def test_coins__at_what_margin_can_multiply__are_held_and_an_atom_more_halts(draft: Draft) -> None:
+    ledger.deposit(draft, 1, BTC, COIN_ATOMS_MAX)
+    with pytest.raises(BrokenInvariantError, match="fits what margin can multiply"):
+        ledger.deposit(draft, 1, BTC, 1)
+    ledger.deposit(draft, 1, USDC, COIN_ATOMS_MAX + 1)
 
 
 def test_coins__more_than_there_are__halt(draft: Draft) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from holdfast.primitives.arrays import share_floor
 from holdfast.primitives.check import ensure
 from holdfast.primitives.units import DAY_MS, HOUR_MS, PPM, div_floor
-from holdfast.protocol.accounts.state import CLEARING_BASE, is_margined
+from holdfast.protocol.accounts.state import CLEARING_BASE, PAGE_BITS
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import FLAG_QUOTE, Order, Side
@@ -16,7 +16,7 @@ from holdfast.protocol.collateral import rules as collateral
 from holdfast.protocol.collateral.params import COINS, COLLATERAL
 from holdfast.protocol.instruments.state import INSTRUMENTS, Instrument
 from holdfast.protocol.ledger import handlers as ledger
-from holdfast.protocol.ledger.state import BALANCES, USDC
+from holdfast.protocol.ledger.state import BALANCE_PAGES, BALANCES, USDC
 from holdfast.protocol.limits import ACCOUNT_LOTS_MAX
 from holdfast.protocol.margin import rules
 from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSE_INDEX, check
@@ -34,6 +34,7 @@ from holdfast.protocol.margin.state import (
     OrderChange,
     PositionChange,
     Requirement,
+    RiskMatrix,
     Tally,
 )
 from holdfast.protocol.oracle.rules import get_degraded
@@ -206,18 +207,29 @@ def start_day(draft: Draft, block: BlockContext) -> None:
     if matrix is None or last >= day or (last == day - 1 and draft[FROZEN].keys()):
         return
     draft[DAY].put(0, day)
-    equities = {
-        account_id: cash
-        for (account_id, asset_id), cash in draft[BALANCES].items()
-        if asset_id == USDC and is_margined(account_id)
-    }
-    equities.update(zip(matrix.account_ids.tolist(), matrix.equity_atoms.tolist(), strict=True))
+    starts, rows = draft[DAY_STARTS], _list_day_starts(draft, matrix)
     for account_id in list(draft[DAY_STARTS].keys()):
-        if account_id not in equities:
-            draft[DAY_STARTS].delete(account_id)
-    for account_id in sorted(equities):
-        has_held = bool(portfolio.get_holdings(draft, account_id))
-        draft[DAY_STARTS].put(account_id, DayStart(equities[account_id], 0, has_held))
+        if account_id not in rows:
+            starts.delete(account_id)
+    # An idle account's row is that of the day before.
+    starts.fill(
+        {account_id: rows[account_id] for account_id in sorted(rows) if starts.get(account_id) != rows[account_id]}
+    )
+
+
+def _list_day_starts(draft: Draft, matrix: RiskMatrix) -> dict[int, DayStart]:
+    """Return the row of every account with a balance, a position or an order: equity is cash where none has a risk."""
+    rows: dict[int, DayStart] = {}
+    ledger.refresh(draft)
+    for page, balances in draft[BALANCE_PAGES].items():
+        account_ids, cash = balances.keys + (page << PAGE_BITS), balances.values[USDC]
+        for account_id, atoms in zip(account_ids.tolist(), cash.tolist(), strict=True):
+            rows[account_id] = DayStart(atoms, 0, has_held=False)
+    has_held = np.concatenate([np.diff(sheet.starts) > 0 for sheet in matrix.sheets])
+    columns = (matrix.account_ids, matrix.equity_atoms, has_held)
+    for account_id, equity, is_holder in zip(*(column.tolist() for column in columns), strict=True):
+        rows[account_id] = DayStart(equity, 0, is_holder)
+    return rows
 
 
 def note_deposit(draft: Draft, account_id: int, value_atoms: int) -> None:
