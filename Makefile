@@ -1,5 +1,5 @@
 # Every target sets up what it needs. The first setup downloads the pinned packages; after it, all works with the network off.
-.PHONY: help setup up test check check-format check-lint check-types check-imports check-own check-kernels golden fmt demo bench bench-peers clean
+.PHONY: help setup up test test-kernels check check-format check-lint check-types check-imports check-own check-kernels golden fmt demo bench bench-peers clean
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -12,7 +12,7 @@ HAS_TOOL = cargo $(1) --version >/dev/null 2>&1 || { echo "check: cargo $(1) is 
 DEMO := examples/crash_hour --report out/demo --seed 7 --fault crash:validator=3,from=08:20,to=08:40
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the pinned packages and build the kernels into .venv
 	@tools/setup
@@ -29,9 +29,12 @@ bench: setup ## measure the stages of a block, as ratios
 bench-peers: setup ## install what `holdfast bench risk` measures against into .venv
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r benches/peers.txt
 
-test: setup ## simulate 200 seeds, then run all tests
+test: test-kernels ## simulate 200 seeds, then run all tests
 	@$(BIN)/holdfast lab simulate --seeds $(SEEDS) --jobs $(WORKERS)
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+
+test-kernels: setup ## hold the pricing kernel against fixed point in integers
+	@cargo test --quiet --release --lib --tests --package holdfast-margin --package holdfast-pricing --manifest-path kernels/Cargo.toml
 
 check: check-format check-lint check-types check-imports check-own check-kernels ## format, lint, types, import contracts, own lints
 

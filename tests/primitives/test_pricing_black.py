@@ -1,4 +1,4 @@
-"""Black-76 in doubles: against fifty digits, against fixed point, and the shape that prices have."""
+"""Black-76 in doubles: against fifty digits, and the shape that prices have. Fixed point: `kernels/pricing/tests/`."""
 
 import mpmath
 import numpy as np
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from holdfast.primitives import pricing
 from holdfast.primitives.pricing import BoolArray, FloatArray, Values
-from tests.support import fixed_black
 
 COUNT = 2000
 
@@ -63,25 +62,6 @@ def test_values__over_a_broad_grid__agree_with_fifty_digits(
     assert worst["gamma"] <= 2e-15
     assert worst["vega"] <= 2e-15
     assert worst["theta"] <= 2e-15
-
-
-def test_prices__rounded_to_a_millionth__equal_those_of_fixed_point() -> None:
-    draw = np.random.default_rng(22)
-    forward = draw.integers(10**10, 2 * 10**11, COUNT)  # 1e-6 USD
-    strike = (forward * draw.uniform(0.4, 2.5, COUNT)).astype(np.int64)
-    # Variances with 40 fraction bits are doubles and fixed-point numbers alike.
-    variance_2_40 = (draw.uniform(0.0, 1.5, COUNT) ** 2 * 2**40).astype(np.int64)
-    variance_2_40[::50] = 0
-    is_call = draw.random(COUNT) < 0.5
-    prices = pricing.black76_price(
-        forward.astype(np.float64), strike.astype(np.float64), variance_2_40.astype(np.float64) / 2.0**40, is_call
-    )
-    exact = [
-        fixed_black.price(int(f), int(k), int(v) << fixed_black.BITS - 40, is_call=bool(c))
-        for f, k, v, c in zip(forward, strike, variance_2_40, is_call, strict=True)
-    ]
-    rounded = [price + fixed_black.ONE // 2 >> fixed_black.BITS for price in exact]
-    assert np.rint(prices).astype(np.int64).tolist() == rounded
 
 
 POSITIVE = st.floats(1e-3, 1e9)

@@ -24,6 +24,7 @@ pub struct Stress(pub [Row; 4]);
 /// An instrument: what one lot of it counts for, and where its positions are put together with others.
 #[derive(Clone, Copy)]
 struct Line<'a> {
+    /// Never narrow: a page of a thousand accounts does not make up for the copy, and reading is the lesser part here.
     row: &'a Row,
     value: i64,
     /// Where an option's lots are netted with those of the other side of its strike; all futures share one slot.

@@ -80,7 +80,8 @@ def reads(size: Size) -> Duel[IntArray, int]:
         counts = np.bincount(held.places, minlength=len(held.rows))
         ensure_equal("the sum of the rows read", condition=total == int((held.rows.sum(axis=1) * counts).sum()))
         table = len(held.rows) * _ROW_BYTES // 1_024
-        return Checked(f"the limit reads {len(held.places):,} random rows of 256 bytes from a table of {table:,} KiB")
+        limit = f"{len(held.places):,} random rows of 256 bytes from a table of {table:,} KiB"
+        return Checked(f"the limit reads {limit}; the kernel reads a copy of half the width")
 
     return Duel(
         _margin("worst_rows", held),
