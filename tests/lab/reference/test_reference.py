@@ -205,7 +205,7 @@ def test_liquidation__with_bids__hedges_and_sells_the_same_slices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backstop", "fund", "coins"), [(1_000_000, 1_000_000, 10**7), (0, 1_000, 0), (2_000, 50, 10**7)]
+    ("backstop", "fund", "coins"), [(1_000_000, 1_000_000, 10**7), (0, 1_000, 0), (2_000, 50, 10**7), (0, 0, 10**7)]
 )
 def test_liquidation__with_nobody_bidding__ends_the_same(backstop: int, fund: int, coins: int) -> None:
     genesis = {"insurance_atoms": fund * USD, "backstop_atoms": backstop * USD}

@@ -1,5 +1,7 @@
 """Whatever coins, debts, fund and winners: a closed liquidation ends, conserves money, and coins hurt nobody."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -36,12 +38,15 @@ def test_closing__as_drawn__ends_and_conserves_and_takes_no_more_than_the_haircu
     assert totals(closing.draft) == money
     assert closing.cash(closing.loser) >= 0
     assert closing.cash(INSURANCE_FUND) >= 0
-    haircuts = {event.account_id: event.amount_atoms for event in events if isinstance(event, Haircut)}
+    haircuts: Counter[int] = Counter()
+    for event in events:
+        if isinstance(event, Haircut):
+            haircuts[event.account_id] += event.amount_atoms
     takers = {event.to_account_id for event in events if isinstance(event, CoinsSeized)} - {INSURANCE_FUND}
     for account_id, index in ids.items():
         need, cash = before[index]
         # To the atom no worse than by the haircut alone: what coins cost is what they add to equity, or less.
-        assert closing.equity(index) >= need.equity_atoms - haircuts.get(account_id, 0)
+        assert closing.equity(index) >= need.equity_atoms - haircuts[account_id]
         if account_id in takers:
             assert account_id not in closing.draft[FROZEN]
             assert closing.cash(account_id) >= 0
