@@ -6,9 +6,12 @@ from hypothesis import HealthCheck, given, settings
 from holdfast.lab.reference import ReferenceExchange
 from holdfast.lab.reference import closing as reference_closing
 from holdfast.lab.reference.valuation import value
+from holdfast.protocol.accounts.state import INSURANCE_FUND, TREASURY
+from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.liquidation.handlers import coins
+from holdfast.protocol.liquidation.handlers.ending import repay_debt
 from tests.support.closing import DRAWS, Draw, make_closing, make_market
-from tests.support.exchange import Market
+from tests.support.exchange import USD, Market
 from tests.support.twin import first_difference
 
 
@@ -42,3 +45,9 @@ def check_same(market: Market, draw: Draw) -> None:
     events = closing.close()
     assert first_difference(closing.rows(), world.rows()) is None
     assert tuple(world.events) == events
+    ledger.move(closing.draft, TREASURY, INSURANCE_FUND, 0, 70_000 * USD)
+    world.pay(TREASURY, INSURANCE_FUND, 70_000 * USD)
+    world.events = []
+    reference_closing.repay(world)
+    assert tuple(world.events) == repay_debt(closing.draft)
+    assert first_difference(closing.rows(), world.rows()) is None
