@@ -129,7 +129,9 @@ def make_market() -> Market:
     market = Market(6, deposits=dict.fromkeys(range(6), ((0, 50_000 * USD),)))
     market.trade(1, 2, market.future(place=1), 60)
     market.trade(3, 4, market.option(), 20)
-    market.run(1)
+    # Prices at which coins' atoms are worth no whole atoms of cash.
+    market.solo.prices.update({BTC: 11_998_765_432_198, ETH: 439_987_654_321, USDT: 99_991_234})
+    market.run(3)
     return market
 
 

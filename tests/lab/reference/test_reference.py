@@ -23,6 +23,7 @@ from holdfast.protocol.liquidation.messages import (
     LiquidationHedged,
     SliceSold,
 )
+from holdfast.protocol.liquidation.params import LiquidationParams
 from holdfast.protocol.liquidation.state import LIQUIDATIONS
 from holdfast.protocol.messages import Bundle
 from holdfast.protocol.oracle.messages import FeedStatusChanged
@@ -205,7 +206,7 @@ def test_liquidation__with_bids__hedges_and_sells_the_same_slices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backstop", "fund", "coins"), [(1_000_000, 1_000_000, 10**7), (0, 1_000, 0), (2_000, 50, 10**7)]
+    ("backstop", "fund", "coins"), [(1_000_000, 1_000_000, 10**7), (0, 1_000, 0), (2_000, 50, 10**7), (0, 0, 10**7)]
 )
 def test_liquidation__with_nobody_bidding__ends_the_same(backstop: int, fund: int, coins: int) -> None:
     genesis = {"insurance_atoms": fund * USD, "backstop_atoms": backstop * USD}
@@ -221,6 +222,22 @@ def test_liquidation__with_nobody_bidding__ends_the_same(backstop: int, fund: in
         assert CoinsSeized in kinds(events)
     if fund <= 1_000:
         assert {DeficitCovered, Haircut} <= kinds(events)
+
+
+def test_liquidation__with_coins_and_no_fund__hands_out_the_same_coins() -> None:
+    params = LiquidationParams(auction_steps=2)
+    genesis = {"insurance_atoms": 0, "backstop_atoms": 0, "liquidation_params": params}
+    deposits = {0: ((BTC, 10**8), (ETH, 10**8)), **dict.fromkeys(range(1, 4), RICH)}
+    market = TwinMarket(4, deposits=deposits, genesis=genesis)
+    for seller, lots in ((1, 110), (2, 70), (3, 60)):
+        market.trade(0, seller, market.future(), lots)
+        market.assert_same()
+    market.run(1)
+    market.solo.prices[BTC] = 93_456_789_012_34
+    events = run_same(market, 8)
+    assert not market.draft[LIQUIDATIONS].keys()
+    takers = {event.to_account_id for event in events if isinstance(event, CoinsSeized)}
+    assert {market.id(1), market.id(2), market.id(3)} <= takers
 
 
 def test_oracle__moving_through_doubt__allows_and_refuses_the_same() -> None:

@@ -6,6 +6,7 @@ from holdfast.primitives.check import BrokenInvariantError
 from holdfast.primitives.codec import Record
 from holdfast.protocol.accounts.state import FUND_DEBT, INSURANCE_FUND, TREASURY
 from holdfast.protocol.ledger import handlers as ledger
+from holdfast.protocol.limits import COIN_TAKERS_MAX
 from holdfast.protocol.liquidation.handlers import queue
 from holdfast.protocol.liquidation.handlers.ending import repay_debt
 from holdfast.protocol.liquidation.messages import (
@@ -92,6 +93,17 @@ def test_winners__several__share_by_profit_to_the_coins_atom(case: Closing) -> N
     assert [case.equity(index) for index in (1, 2, 3)] == before
     assert (case.coins(case.loser), case.coins(INSURANCE_FUND)) == (COIN - 89_605_735, 2)
     assert case.coins(case.market.id(4)) == 0
+
+
+def test_winners__more_than_may_be_asked__those_with_the_largest_profit_take_all() -> None:
+    last = COIN_TAKERS_MAX + 3
+    case = Closing(Market(last + 1, deposits={0: ((BTC, COIN),)}))
+    for index in range(1, last + 1):
+        case.win(index, 1_000 * USD + (index == last))
+    case.close()
+    takers = [index for index in range(1, last + 1) if case.coins(case.market.id(index))]
+    assert takers == [*range(1, COIN_TAKERS_MAX), last]
+    assert case.coins(INSURANCE_FUND) > 0
 
 
 def test_winner__whose_cash_its_margin_needs__takes_none_and_the_fund_takes_them_on_credit(case: Closing) -> None:

@@ -38,7 +38,6 @@ def test_closing__as_drawn__ends_and_conserves_and_takes_no_more_than_the_haircu
     assert totals(closing.draft) == money
     assert closing.cash(closing.loser) >= 0
     assert closing.cash(INSURANCE_FUND) >= 0
-    # An account may be cut twice: as one of the day's winners, then as one that has anything left.
     haircuts: Counter[int] = Counter()
     for event in events:
         if isinstance(event, Haircut):

@@ -21,6 +21,7 @@ from holdfast.protocol.liquidation.state import Socialised
 Shares = list[tuple[int, int]]
 
 _USD: Final = 10**6
+_TAKERS_MAX: Final = 64
 
 
 def repay(world: World) -> None:
@@ -117,9 +118,11 @@ def _share_coins(world: World, valuation: Valuation, account_id: int, asset_id: 
     if coins == 0:
         return
     amount = world.balance(account_id, asset_id)
+    # The greatest first, and among equals the oldest account; as many as a block has time for.
+    asked = sorted((-most, taker_id) for taker_id, most in layer if world.cash(taker_id) > 0)[:_TAKERS_MAX]
     limits = [
-        (taker_id, down(amount * min(most, worth, _can_pay(world, valuation, taker_id, asset_id)), worth))
-        for taker_id, most in layer
+        (taker_id, down(amount * min(-most, worth, _can_pay(world, valuation, taker_id, asset_id)), worth))
+        for most, taker_id in asked
     ]
     limits = [limit for limit in limits if limit[1] > 0]
     for taker_id, part in share_out(min(coins, sum(limit for _, limit in limits)), limits):

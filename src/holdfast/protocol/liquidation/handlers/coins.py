@@ -12,6 +12,7 @@ from holdfast.protocol.collateral.params import COINS, COLLATERAL, CollateralAss
 from holdfast.protocol.collateral.rules import compute_sale_atoms, compute_value_atoms
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import USDC
+from holdfast.protocol.limits import COIN_TAKERS_MAX
 from holdfast.protocol.liquidation import rules
 from holdfast.protocol.liquidation.messages import CoinsSeized
 from holdfast.protocol.margin import handlers as margin
@@ -87,9 +88,13 @@ def hand_over(draft: Draft, account_id: int, layers: tuple[Weights, ...]) -> tup
 
 
 def _share_offer(draft: Draft, account_id: int, offer: _Offer, layer: Weights) -> list[Record]:
-    """Share what is wanted of an offer over a layer, pro rata by largest remainder. Rounds: for the takers."""
+    """Share what is wanted of an offer over a layer, pro rata by largest remainder. Rounds: for the takers.
+
+    Why not over all of it: each taker's margin is summed. Of those with cash the ones who would bear most are asked.
+    """
     takers: Weights = []
-    for taker_id, most in layer:
+    payers = [pair for pair in layer if ledger.get_cash(draft, pair[0]) > 0]
+    for taker_id, most in sorted(payers, key=lambda pair: (-pair[1], pair[0]))[:COIN_TAKERS_MAX]:
         spare = min(most, offer.worth_atoms, _compute_spare_atoms(draft, taker_id, offer))
         coins = div_floor(offer.amount_atoms * spare, offer.worth_atoms)
         if coins:
