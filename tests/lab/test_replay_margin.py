@@ -187,3 +187,23 @@ def test_compare__two_verdicts__name_the_same_figures_side_by_side(verdicts: lis
     assert len({len(row) for row in rows}) == 1
     told = json.loads(compare.to_json(verdicts))
     assert told["fixed"]["insurance_used_atoms"] == verdicts[0][1].insurance_used_atoms
+
+
+def test_replay__of_a_crash__liquidates_speculators_and_covers_every_deficit() -> None:
+    example = Path(__file__).parents[2] / "examples" / "crash_hour"
+    settings = ReplaySettings(
+        path=example, validators=1, agents=40, seed=7, is_small=True, stretch_ppm=1_500_000, is_adaptive=False
+    )
+    verdict = run_replay(settings).verdict
+    margin = verdict.margin
+    assert verdict.failures == ()
+    assert verdict.liquidated_kinds["speculator"] >= 3
+    assert verdict.auctions > 0
+    assert sum(verdict.liquidated_kinds.values()) == verdict.liquidated_accounts
+    assert verdict.deficits > 0
+    assert verdict.deficit_atoms <= verdict.insurance_used_atoms + verdict.haircut_atoms
+    assert margin.interest_peak_usd > 1_000_000
+    assert margin.before is not None
+    assert margin.crash is not None
+    assert margin.crash.prices_e8["BTC"] < margin.before.prices_e8["BTC"] * 9 // 10
+    assert verdict.undercollateralised_at_end == 0

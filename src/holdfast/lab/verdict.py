@@ -132,7 +132,7 @@ class Verdict:
         checked = min((counts["checked"] for counts in self.invariants.values()), default=0)
         broken = sum(counts["broken"] for counts in self.invariants.values())
         haircut = f"haircut {_dollars(self.haircut_atoms)}"
-        kinds = "".join(f", {count:,} {kind}s" for kind, count in self.liquidated_kinds.items())
+        kinds = "".join(f", {_counted(count, kind)}" for kind, count in self.liquidated_kinds.items())
         deficits = f"{self.deficits:,} deficits of {_dollars(self.deficit_atoms)}"
         return [
             f"Liquidation: {self.liquidated_accounts:,} accounts{kinds}; {self.auctions:,} auctions; {deficits}",
@@ -165,7 +165,7 @@ class Verdict:
 
     def _setting_words(self) -> list[str]:
         lines = [f"Fault: {fault}" for fault in self.faults]
-        kinds = ", ".join(f"{row['agents']} {kind}s" for kind, row in self.agents.items())
+        kinds = ", ".join(_counted(row["agents"], kind) for kind, row in self.agents.items())
         money = ", ".join(
             f"{sum(row[f'{name.lower()}_atoms'] for row in self.agents.values()) // atoms:,} {name}"
             for name, atoms in zip(ASSET_NAMES, ASSET_ATOMS, strict=True)
@@ -183,6 +183,10 @@ def _listed(counts: dict[str, int]) -> str:
     shown = [f"{name} {count:,}" for name, count in list(counts.items())[:_SHOWN_MAX]]
     more = len(counts) - len(shown)
     return ", ".join(shown) + (f", and {more} more" if more else "") if shown else "none"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _dollars(atoms: int) -> str:
