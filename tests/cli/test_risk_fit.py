@@ -72,6 +72,9 @@ def test_fit__with_a_report__writes_a_page_and_two_pictures_a_chain(chain: Path,
     assert f"report: {folder / 'index.html'}" in err
     assert (folder / "small_BTC.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "small_BTC.svg").read_text(encoding="utf-8").startswith("<svg")
+    # Every panel of the lowest row tells its axis, and the lines of total variance their expiries.
+    assert (folder / "small_BTC.svg").read_text(encoding="utf-8").count(">ln(strike / forward)<") == 3
+    assert ">17 Jan 26<" in (folder / "small_BTC.svg").read_text(encoding="utf-8")
     assert 'src="small_BTC.svg"' in (folder / "index.html").read_text(encoding="utf-8")
 
 
