@@ -103,6 +103,7 @@ def test_folder_with_a_chain_that_cannot_be_fitted__tells_it_and_fits_the_others
     bad = tmp_path / "bad.csv"
     bad.write_text(to_csv([[*line[:3], "nan", *line[4:]] for line in make_lines()[:3]]), encoding="utf-8")
     (tmp_path / "few.csv").write_text(to_csv(make_lines()[:4]), encoding="utf-8")
+    (tmp_path / "prices.csv").write_text("time,close\n1,2\n", encoding="utf-8")
     code, out, err = call(tmp_path)
     assert code == 2
     assert [line.split()[0] for line in out.splitlines()[2:-1]] == [chain.name]
@@ -114,6 +115,12 @@ def test_folder_with_a_chain_that_cannot_be_fitted__tells_it_and_fits_the_others
     told = json.loads(out)
     assert (code, [one["chain"] for one in told]) == (2, ["small.csv", "bad.csv", "few.csv"])
     assert "nan" in told[1]["refused"]
+
+
+def test_folder__without_a_chain__is_bad_input(tmp_path: Path) -> None:
+    assert call(tmp_path)[2] == f"holdfast risk fit: {tmp_path}: the folder holds no .csv file\n"
+    (tmp_path / "prices.csv").write_text("time,close\n1,2\n", encoding="utf-8")
+    assert call(tmp_path)[::2] == (2, f"holdfast risk fit: {tmp_path}: the folder holds no chain\n")
 
 
 @pytest.mark.parametrize("suffix", ["", "-999999999-C"])

@@ -89,7 +89,7 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit option chains; `HELP` is what a user reads."""
-    files = find_files("fit", chains, as_json=as_json, suffixes=(".csv",))
+    files = _find_chains(chains, as_json=as_json)
     refused: list[Refused] = []
     try:
         if report is not None:
@@ -125,6 +125,20 @@ def fit(
 
 
 _UNITS: Final = "errors: median, in volatility points; butterflies, crossings: points of a dense grid"
+
+
+def _find_chains(paths: list[Path], *, as_json: bool) -> list[Path]:
+    """Return the files that are meant: those given, and of a folder those whose first line is a chain's."""
+    from holdfast.risk.chain import is_chain_file
+
+    files: list[Path] = []
+    for path in paths:
+        inside = find_files("fit", [path], as_json=as_json, suffixes=(".csv",))
+        chosen = [file for file in inside if is_chain_file(file)] if path.is_dir() else inside
+        if not chosen:
+            refuse("fit", InputError(f"{path}", "", "the folder holds no chain"), as_json=as_json)
+        files.extend(chosen)
+    return files
 
 
 def _load(path: Path, refused: "list[Refused]") -> "list[Chain]":

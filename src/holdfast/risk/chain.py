@@ -92,6 +92,16 @@ def load_chains(path: Path) -> list[Chain]:
     return read_chains(read_text(path))
 
 
+def is_chain_file(path: Path) -> bool:
+    """Tell whether a file's first line names the columns of a chain."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            choose_columns([name.strip() for name in next(csv.reader(file), [])], "")
+    except (OSError, csv.Error, InputError):
+        return False
+    return True
+
+
 def read_chains(text: str) -> list[Chain]:
     """Return the chains of a CSV text, one an underlying, in order of name.
 
