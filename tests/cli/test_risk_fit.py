@@ -78,6 +78,19 @@ def test_fit__with_a_report__writes_a_page_and_two_pictures_a_chain(chain: Path,
     assert 'src="small_BTC.svg"' in (folder / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib (extra `report`) is not installed")
+def test_report__of_files_of_one_name__has_pictures_of_each(chain: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / chain.name).write_text(to_csv(make_lines()[:21]), encoding="utf-8")
+    code, out, _ = call(chain, tmp_path / "other" / chain.name, "--report", tmp_path / "out")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[2:4]] == [f"{chain}", f"{tmp_path / 'other' / chain.name}"]
+    pictures = sorted((tmp_path / "out").glob("*.svg"))
+    assert len(pictures) == 2
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert all(f'src="{picture.name}"' in page for picture in pictures)
+
+
 def test_bad_input__is_one_line_with_file_row_and_field(tmp_path: Path) -> None:
     lines = make_lines()
     lines[4][3] = "nan"

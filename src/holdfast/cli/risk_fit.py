@@ -1,6 +1,7 @@
 """`holdfast risk fit`: an option chain as the oracle's integer surface, with errors and pictures."""
 
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -158,13 +159,16 @@ def _fit_all(
     from holdfast.risk.fit_report import measure
 
     found = []
+    # Files of one name in several folders are told apart by their paths.
+    alike = Counter(path.name for path in {path for path, _ in loaded})
     with _watch("fit", len(loaded)) as on_step:
         for done, (path, chain) in enumerate(loaded):
-            on_step(done, f"{path.name} {chain.underlying}")
+            name = path.name if alike[path.name] == 1 else f"{path}"
+            on_step(done, f"{name} {chain.underlying}")
             try:
-                found.append((path.name, measure(fit_chain(chain, to_marks=to_marks))))
+                found.append((name, measure(fit_chain(chain, to_marks=to_marks))))
             except InputError as error:
-                refused.append(Refused(path.name, _at(path, error)))
+                refused.append(Refused(name, _at(path, error)))
     return found
 
 
