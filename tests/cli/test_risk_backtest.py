@@ -75,6 +75,7 @@ def test_backtest__with_a_report__writes_a_page_and_every_plot_twice(tmp_path: P
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 3
     assert "Kupiec p" in page
+    assert all(f">{word}<" in page for word in ("price", "allowed by the range", "breach", "covered", "adaptive"))
     assert "http://www.w3.org" in page
     assert "<script" not in page
 

@@ -72,7 +72,23 @@ def test_fit__with_a_report__writes_a_page_and_two_pictures_a_chain(chain: Path,
     assert f"report: {folder / 'index.html'}" in err
     assert (folder / "small_BTC.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "small_BTC.svg").read_text(encoding="utf-8").startswith("<svg")
+    # Every panel of the lowest row tells its axis, and the lines of total variance their expiries.
+    assert (folder / "small_BTC.svg").read_text(encoding="utf-8").count(">ln(strike / forward)<") == 3
+    assert ">17 Jan 26<" in (folder / "small_BTC.svg").read_text(encoding="utf-8")
     assert 'src="small_BTC.svg"' in (folder / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib (extra `report`) is not installed")
+def test_report__of_files_of_one_name__has_pictures_of_each(chain: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / chain.name).write_text(to_csv(make_lines()[:21]), encoding="utf-8")
+    code, out, _ = call(chain, tmp_path / "other" / chain.name, "--report", tmp_path / "out")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[2:4]] == [f"{chain}", f"{tmp_path / 'other' / chain.name}"]
+    pictures = sorted((tmp_path / "out").glob("*.svg"))
+    assert len(pictures) == 2
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert all(f'src="{picture.name}"' in page for picture in pictures)
 
 
 def test_bad_input__is_one_line_with_file_row_and_field(tmp_path: Path) -> None:
@@ -100,6 +116,7 @@ def test_folder_with_a_chain_that_cannot_be_fitted__tells_it_and_fits_the_others
     bad = tmp_path / "bad.csv"
     bad.write_text(to_csv([[*line[:3], "nan", *line[4:]] for line in make_lines()[:3]]), encoding="utf-8")
     (tmp_path / "few.csv").write_text(to_csv(make_lines()[:4]), encoding="utf-8")
+    (tmp_path / "prices.csv").write_text("time,close\n1,2\n", encoding="utf-8")
     code, out, err = call(tmp_path)
     assert code == 2
     assert [line.split()[0] for line in out.splitlines()[2:-1]] == [chain.name]
@@ -111,6 +128,12 @@ def test_folder_with_a_chain_that_cannot_be_fitted__tells_it_and_fits_the_others
     told = json.loads(out)
     assert (code, [one["chain"] for one in told]) == (2, ["small.csv", "bad.csv", "few.csv"])
     assert "nan" in told[1]["refused"]
+
+
+def test_folder__without_a_chain__is_bad_input(tmp_path: Path) -> None:
+    assert call(tmp_path)[2] == f"holdfast risk fit: {tmp_path}: the folder holds no .csv file\n"
+    (tmp_path / "prices.csv").write_text("time,close\n1,2\n", encoding="utf-8")
+    assert call(tmp_path)[::2] == (2, f"holdfast risk fit: {tmp_path}: the folder holds no chain\n")
 
 
 @pytest.mark.parametrize("suffix", ["", "-999999999-C"])

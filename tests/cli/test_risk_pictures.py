@@ -53,6 +53,29 @@ def test_pictures__are_what_their_names_say(tmp_path: Path) -> None:
     assert again.read_bytes() == (tmp_path / "scenarios.svg").read_bytes()
 
 
+def test_heat_map__numbers__are_written_where_they_fit_and_crossed_by_no_line(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `report` (matplotlib) is not installed")
+    texts = {}
+    for name, spots in (("coarse", "-20:20:10"), ("fine", "-50:50:1")):
+        assert call("scenarios", ACCOUNT, "--spot", spots, "--svg", tmp_path / f"{name}.svg")[0] == 0
+        texts[name] = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
+    # The grid's lines are those of the bars alone: the colour of one is told where it is drawn.
+    heat, bars = texts["coarse"].split('<g id="axes_2">')
+    assert "#e4e7eb" not in heat
+    assert "#e4e7eb" in bars
+    flat = f"{ask('scenarios', ACCOUNT, '--spot', '-20')['pnl'][0][1]:,.0f}"
+    assert [f">{flat}<" in texts[name] for name in ("coarse", "fine")] == [True, False]
+
+
+def test_bars__of_a_requirement_of_nothing__tell_it(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `report` (matplotlib) is not installed")
+    path = tmp_path / "cash.json"
+    path.write_text('{"account": {"valuation_time": "15JAN26", "cash": 5}}', encoding="utf-8")
+    assert call("compare", path, "--svg", tmp_path / "made" / "bars.svg")[0] == 0
+    # Two bars of each of the four models that take it, beside the axis.
+    assert (tmp_path / "made" / "bars.svg").read_text(encoding="utf-8").count(">0<") >= 8
+
+
 def test_picture__without_matplotlib__says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("holdfast.cli.risk_shared.find_spec", lambda name: None)
     code, out, err = call("scenarios", ACCOUNT, "--png", tmp_path / "a.png")

@@ -1,6 +1,7 @@
 """`holdfast risk fit`: an option chain as the oracle's integer surface, with errors and pictures."""
 
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,7 +90,7 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit option chains; `HELP` is what a user reads."""
-    files = find_files("fit", chains, as_json=as_json, suffixes=(".csv",))
+    files = _find_chains(chains, as_json=as_json)
     refused: list[Refused] = []
     try:
         if report is not None:
@@ -127,6 +128,20 @@ def fit(
 _UNITS: Final = "errors: median, in volatility points; butterflies, crossings: points of a dense grid"
 
 
+def _find_chains(paths: list[Path], *, as_json: bool) -> list[Path]:
+    """Return the files that are meant: those given, and of a folder those whose first line is a chain's."""
+    from holdfast.risk.chain import is_chain_file
+
+    files: list[Path] = []
+    for path in paths:
+        inside = find_files("fit", [path], as_json=as_json, suffixes=(".csv",))
+        chosen = [file for file in inside if is_chain_file(file)] if path.is_dir() else inside
+        if not chosen:
+            refuse("fit", InputError(f"{path}", "", "the folder holds no chain"), as_json=as_json)
+        files.extend(chosen)
+    return files
+
+
 def _load(path: Path, refused: "list[Refused]") -> "list[Chain]":
     from holdfast.risk.chain import load_chains
 
@@ -144,13 +159,16 @@ def _fit_all(
     from holdfast.risk.fit_report import measure
 
     found = []
+    # Files of one name in several folders are told apart by their paths.
+    alike = Counter(path.name for path in {path for path, _ in loaded})
     with _watch("fit", len(loaded)) as on_step:
         for done, (path, chain) in enumerate(loaded):
-            on_step(done, f"{path.name} {chain.underlying}")
+            name = path.name if alike[path.name] == 1 else f"{path}"
+            on_step(done, f"{name} {chain.underlying}")
             try:
-                found.append((path.name, measure(fit_chain(chain, to_marks=to_marks))))
+                found.append((name, measure(fit_chain(chain, to_marks=to_marks))))
             except InputError as error:
-                refused.append(Refused(path.name, _at(path, error)))
+                refused.append(Refused(name, _at(path, error)))
     return found
 
 

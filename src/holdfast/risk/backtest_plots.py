@@ -5,13 +5,14 @@ The horizontal axis counts epochs, so that histories joined over years stand sid
 
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from holdfast.primitives.units import DAY_MS, PPM
@@ -22,9 +23,11 @@ from holdfast.risk.plot_style import COLOURS, INK, STYLE, to_png, to_svg
 
 MODEL_COLOURS: Final = {"adaptive": COLOURS[0], "fixed": COLOURS[6], "ewma": COLOURS[4], "historical": COLOURS[2]}
 BREACH: Final = COLOURS[1]
+COVERED: Final = "#cfe3f1"
 _WIDTH: Final = 9.6
 _TICKS: Final = 6
 _CALENDAR_ROWS_MAX: Final = 12
+_HOURS_TOLD_DAYS: Final = 30  # in a longer history a tick tells its day
 _LOG_FROM: Final = 4  # times the lowest price
 
 
@@ -69,10 +72,11 @@ def _prices(figure: Figure, result: Result) -> None:
         _draw_band(axes, result, places, found)
         for segment in result.history.segments:
             first = places[segment.times_ms[0]]
-            axes.plot(range(first, first + segment.epochs), segment.closes, color=INK, linewidth=0.9)
+            axes.plot(range(first, first + segment.epochs), segment.closes, color=INK, linewidth=0.9, label="price")
         axes.set_title(f"{model}: {found.coverage.breaches} of {found.coverage.windows} windows breached")
         axes.set_ylabel("USD")
         _mark_time(axes, result)
+        _list_once(axes)
     if max(prices) > _LOG_FROM * min(prices):
         panels[0].set_yscale("log")
         panels[0].yaxis.set_minor_formatter(NullFormatter())
@@ -88,43 +92,55 @@ def _draw_band(axes: Axes, result: Result, places: dict[int, int], found: Backte
         ends = [places[window.time_ms] + length for window in windows]
         lows = [window.price * (1 - window.range_ppm / PPM) for window in windows]
         highs = [window.price * (1 + window.range_ppm / PPM) for window in windows]
-        axes.fill_between(ends, lows, highs, color=MODEL_COLOURS.get(found.model, INK), alpha=0.18, linewidth=0)
+        colour = MODEL_COLOURS.get(found.model, INK)
+        axes.fill_between(ends, lows, highs, color=colour, alpha=0.18, linewidth=0, label="allowed by the range")
     hits = [window for window in found.windows if window.is_breach]
     ends = [places[window.time_ms] + length for window in hits]
-    axes.scatter(ends, [window.reached for window in hits], s=12, color=BREACH, zorder=3, linewidths=0)
+    axes.scatter(ends, [window.reached for window in hits], s=12, color=BREACH, zorder=3, linewidths=0, label="breach")
 
 
 def _ranges(figure: Figure, result: Result) -> None:
     axes = figure.add_subplot()
     places = _place_epochs(result)
     for model, found in result.backtests.items():
-        for count, (_, group) in enumerate(groupby(found.announced, key=lambda announced: announced.segment)):
+        for _, group in groupby(found.announced, key=lambda announced: announced.segment):
             announced = list(group)
             axes.step(
                 [places[one.time_ms] for one in announced],
                 [one.range_ppm / PPM for one in announced],
                 where="post",
-                label="" if count else model,
+                label=model,
                 color=MODEL_COLOURS.get(model, INK),
                 linewidth=1.4,
             )
     windows = max((found.windows for found in result.backtests.values()), key=len)
-    for count, (_, moves) in enumerate(groupby(windows, key=lambda window: window.segment)):
+    for _, moves in groupby(windows, key=lambda window: window.segment):
         points = [(places[window.time_ms], abs(window.move)) for window in moves]
-        label = "" if count else "size of the move"
-        axes.plot(*zip(*points, strict=True), color=INK, linewidth=0.6, alpha=0.5, label=label)
+        axes.plot(*zip(*points, strict=True), color=INK, linewidth=0.6, alpha=0.5, label="size of the move")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
     axes.set_ylim(bottom=0)
     axes.set_ylabel("share of the price")
-    axes.legend(ncols=5, loc="lower left", bbox_to_anchor=(0, 1))
     _mark_time(axes, result)
+    _list_once(axes, loc="lower left")
+
+
+def _list_once(axes: Axes, loc: Literal["lower left", "lower right"] = "lower right") -> None:
+    """Draw the legend above the plot, where what is drawn in parts is named once."""
+    handles, labels = axes.get_legend_handles_labels()
+    named = dict(zip(labels, handles, strict=True))
+    axes.legend(named.values(), named.keys(), ncols=6, loc=loc, bbox_to_anchor=(loc == "lower right", 1))
 
 
 def _calendar(figure: Figure, result: Result) -> None:
     days = _list_days(result)
     rows = {day: place for place, day in enumerate(days)}
     columns = max(1, DAY_MS // result.history.epoch_ms)
-    colours = ListedColormap(["#ffffff", "#cfe3f1", BREACH])
+    colours = ListedColormap(["#ffffff", COVERED, BREACH])
+    figure.legend(
+        handles=[Patch(color=COVERED, label="covered"), Patch(color=BREACH, label="breach")],
+        loc="outside upper right",
+        ncols=2,
+    )
     panels = np.atleast_1d(figure.subplots(1, len(result.backtests), sharey=True))
     for axes, (model, found) in zip(panels, result.backtests.items(), strict=True):
         cells = np.zeros((len(days), columns))
@@ -159,11 +175,16 @@ def _mark_time(axes: Axes, result: Result) -> None:
     place = -0.5
     for segment in result.history.segments[:-1]:
         place += segment.epochs
-        axes.axvline(place, color="#9aa5b1", linestyle=":", linewidth=1)
+        axes.axvline(place, color="#9aa5b1", linestyle=":", linewidth=1, label="gap")
+
+    is_long = times[-1] - times[0] > _HOURS_TOLD_DAYS * DAY_MS
 
     def label(value: float, _position: object) -> str:
         index = round(value)
-        return show_time(times[index])[2:] if 0 <= index < len(times) else ""
+        if not 0 <= index < len(times):
+            return ""
+        told = show_time(times[index])
+        return told[:10] if is_long else told[5:]
 
     axes.set_xlim(0, len(times) - 1)
     axes.xaxis.set_major_locator(MaxNLocator(_TICKS, integer=True))

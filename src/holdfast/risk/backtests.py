@@ -138,6 +138,32 @@ class Outcome:
         skipped = [{"history": error.row, "field": error.field, "reason": error.problem} for error in self.skipped]
         return {"results": [result.to_dict() for result in self.results], "skipped": skipped}
 
+    def to_columns(self) -> dict[str, list[object]]:
+        """Return what was found of each model on each history as columns; shares of the price, and p-values."""
+        rows = [_tell_row(result, found) for result in self.results for found in result.backtests.values()]
+        return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+
+
+def _tell_row(result: Result, found: Backtest) -> dict[str, object]:
+    coverage, tests = found.coverage, found.coverage.tests
+    ranges = [announced.range_ppm / PPM for announced in found.announced]
+    return {
+        "history": result.history.label,
+        "model": found.model,
+        "windows": coverage.windows,
+        "breaches": coverage.breaches,
+        "breach_rate": coverage.breach_rate,
+        "largest_move": coverage.largest_move,
+        "largest_shortfall": coverage.largest_shortfall,
+        "kupiec_p": tests.unconditional.p_value if tests.unconditional else None,
+        "independence_p": tests.independence.p_value if tests.independence else None,
+        "conditional_p": tests.conditional.p_value if tests.conditional else None,
+        "power": tests.power,
+        "range_least": min(ranges, default=None),
+        "range_most": max(ranges, default=None),
+        "peak_to_trough": found.procyclicality.peak_to_trough,
+    }
+
 
 @dataclass(slots=True)
 class _Counter:

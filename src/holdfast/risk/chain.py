@@ -12,7 +12,7 @@ but tells nothing is left out and counted.
 import csv
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -92,14 +92,29 @@ def load_chains(path: Path) -> list[Chain]:
     return read_chains(read_text(path))
 
 
+def is_chain_file(path: Path) -> bool:
+    """Tell whether a file's first line names the columns of a chain."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            choose_columns([name.strip() for name in next(csv.reader(file), [])], "")
+    except (OSError, csv.Error, InputError):
+        return False
+    return True
+
+
 def read_chains(text: str) -> list[Chain]:
     """Return the chains of a CSV text, one an underlying, in order of name.
 
     Refuses: a header without the columns of either form; a row with a missing or unknown instrument, time or forward,
     NaN or infinity anywhere, a price, strike or volatility beyond all measure.
     """
+    return gather_chains(_list_rows(text))
+
+
+def gather_chains(rows: Iterable[Row]) -> list[Chain]:
+    """Return the chains of rows, whose fields are those of the generic form, as `read_chains` does."""
     by_underlying: dict[str, list[tuple[Row, Instrument, dt.datetime]]] = {}
-    for row in _list_rows(text):
+    for row in rows:
         instrument = _read_instrument(row)
         by_underlying.setdefault(instrument.underlying, []).append((row, instrument, _read_time(row)))
     if not by_underlying:
@@ -111,12 +126,7 @@ def _list_rows(text: str) -> Iterator[Row]:
     lines = csv.reader(text.splitlines(), strict=True)
     try:
         header = [name.strip() for name in next(lines, [])]
-        columns = _DERIBIT if _DERIBIT["instrument"] in header else _GENERIC
-        missing = [name for key, name in columns.items() if name not in header and key not in _OPTIONAL]
-        if missing or len(set(header)) != len(header):
-            fault = f"has no column {missing[0]!r}" if missing else "names a column twice"
-            raise InputError("line 1", "", f"{fault}; see docs/risk.md for the two forms of a chain")
-        places = {key: header.index(name) for key, name in columns.items() if name in header}
+        places = {key: header.index(name) for key, name in choose_columns(header, "line 1").items()}
         for cells in lines:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -129,6 +139,19 @@ def _list_rows(text: str) -> Iterator[Row]:
             yield Row(f"line {lines.line_num}", {key: cell for key, cell in given.items() if cell})
     except csv.Error as error:
         raise InputError(f"line {lines.line_num}", "", f"is no CSV: {error}") from None
+
+
+def choose_columns(header: Sequence[str], where: str) -> dict[str, str]:
+    """Return the columns that are read, by the generic form's name of each.
+
+    Refuses: columns of neither form, a column named twice.
+    """
+    columns = _DERIBIT if _DERIBIT["instrument"] in header else _GENERIC
+    missing = [name for key, name in columns.items() if name not in header and key not in _OPTIONAL]
+    if missing or len(set(header)) != len(header):
+        fault = f"has no column {missing[0]!r}" if missing else "names a column twice"
+        raise InputError(where, "", f"{fault}; see docs/risk.md for the two forms of a chain")
+    return {key: name for key, name in columns.items() if name in header}
 
 
 def _read_instrument(row: Row) -> Instrument:

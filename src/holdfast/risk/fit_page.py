@@ -1,5 +1,6 @@
 """The report of fits as a folder: one page, and each chain's smiles as SVG and PNG."""
 
+import re
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -42,7 +43,7 @@ def write_page(
 
 
 def _write_pictures(name: str, one: FitReport, folder: Path) -> str:
-    stem = f"{Path(name).stem}_{one.fit.chain.underlying}"
+    stem = re.sub(r"[^\w.-]+", "-", f"{Path(name).with_suffix('')}_{one.fit.chain.underlying}").strip("-")
     svg, png = draw_smiles(one)
     (folder / f"{stem}.svg").write_text(svg, encoding="utf-8")
     (folder / f"{stem}.png").write_bytes(png)

@@ -84,6 +84,25 @@ class FitReport:
             and self.butterflies == self.crossings == 0
         )
 
+    def to_columns(self) -> dict[str, list[object]]:
+        """Return the expiries as columns: integers of the smile, errors in volatility points."""
+        rows = [
+            {
+                "expiry": one.points.expiry,
+                "quotes": one.errors.quotes,
+                "forward": one.forward,
+                "vol": one.vol,
+                **one.smile._asdict(),
+                "core": one.errors.core,
+                "wings": one.errors.wings,
+                "largest": one.errors.largest,
+                "butterflies": one.arbitrage.butterflies,
+                "crossings": one.arbitrage.crossings,
+            }
+            for one in self.expiries
+        ]
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
 
 def measure(fit: Fit) -> FitReport:
     """Return all that is measured of a fit."""

@@ -20,9 +20,10 @@ Answers = Mapping[str, MarginResult | InputError]
 Format = Literal["png", "svg"]
 
 GAIN, LOSS, SECOND = COLOURS[0], COLOURS[1], COLOURS[5]
-# Beyond this many cells their numbers cannot be read.
+# Beyond this many cells, and this many to a side, their numbers cannot be read.
 _WRITTEN_MAX: Final = 150
-_TICKS_MAX: Final = 21
+_ROWS_MAX: Final = 21
+_COLUMNS_MAX: Final = 10
 
 
 def draw_scenarios_png(table: ScenarioTable) -> bytes:
@@ -47,7 +48,7 @@ def draw_comparison_svg(answers: Mapping[str, Answers]) -> bytes:
 
 def _draw_scenarios(table: ScenarioTable, kind: Format) -> bytes:
     with mpl.rc_context(STYLE):
-        height = max(4.0, 0.24 * min(len(table.spots), 4 * _TICKS_MAX) + 1.2)
+        height = max(4.0, 0.24 * min(len(table.spots), 4 * _ROWS_MAX) + 1.2)
         figure = Figure(figsize=(11, height), layout="constrained", dpi=110)
         left, right = figure.subplots(1, 2, width_ratios=(3, 1.3))
         _draw_heat(figure, left, table)
@@ -66,11 +67,15 @@ def _draw_heat(figure: Figure, axes: Axes, table: ScenarioTable) -> None:
         norm=TwoSlopeNorm(0, -most, most),
         interpolation="nearest",
     )
-    for ticks, values in ((axes.set_yticks, table.spots), (axes.set_xticks, table.vols)):
-        step = -(-len(values) // _TICKS_MAX)
+    axes.grid(visible=False)
+    for ticks, values, most_ticks in (
+        (axes.set_yticks, table.spots, _ROWS_MAX),
+        (axes.set_xticks, table.vols, _COLUMNS_MAX),
+    ):
+        step = -(-len(values) // most_ticks)
         places = range(0, len(values), step)
         ticks(places, [f"{values[place] * 100:+g}%" for place in places])
-    if table.pnl.size <= _WRITTEN_MAX:
+    if table.pnl.size <= _WRITTEN_MAX and len(table.vols) <= _COLUMNS_MAX:
         for (row, column), value in np.ndenumerate(table.pnl):
             colour = "white" if abs(value) > most * 0.6 else INK
             axes.text(column, row, f"{value:,.0f}", ha="center", va="center", fontsize=7, color=colour)
@@ -107,7 +112,10 @@ def _draw_bars(axes: Axes, answers: Answers) -> None:
     for side, name, colour in ((-0.2, "initial", GAIN), (0.2, "maintenance", SECOND)):
         values = [_in_usd(answer, name) for answer in answers.values()]
         bars = axes.barh(places + side, values, height=0.38, label=name, color=colour)
-        axes.bar_label(bars, [f"{value:,.0f}" if value else "" for value in values], padding=3, fontsize=8)
+        told = [
+            "" if isinstance(answer, InputError) else f"{_in_usd(answer, name):,.0f}" for answer in answers.values()
+        ]
+        axes.bar_label(bars, told, padding=3, fontsize=8)
     for place, answer in zip(places.tolist(), answers.values(), strict=True):
         if isinstance(answer, InputError):
             axes.text(0, place, " refuses", va="center", fontsize=8)

@@ -11,6 +11,7 @@ GRID: Final = "#e4e7eb"
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a000")
 STYLE: Final[dict[RcKeyType, object]] = {
+    "axes.axisbelow": True,
     "axes.edgecolor": "#9aa5b1",
     "axes.grid": True,
     "axes.labelcolor": INK,

@@ -16,7 +16,7 @@ from holdfast.risk.smile import compute_variance, from_integers
 CORE, FITTED, WING = COLOURS[0], COLOURS[1], COLOURS[5]
 _SMALL: Final[dict[RcKeyType, object]] = {"axes.titlesize": 9, "axes.titleweight": "normal", "font.size": 8}
 _COLUMNS: Final = 3
-_VOL_ROOM: Final = 1.15
+_VOL_ROOM: Final = 0.12
 
 
 def draw_smiles(report: FitReport) -> tuple[str, bytes]:
@@ -38,6 +38,8 @@ def draw_smiles(report: FitReport) -> tuple[str, bytes]:
         _draw_variances(axes[len(report.expiries)], report)
         for panel in axes[len(report.expiries) + 1 :]:
             panel.set_visible(False)
+        for panel in axes[max(0, len(report.expiries) + 1 - _COLUMNS) : len(report.expiries) + 1]:
+            panel.set_xlabel("ln(strike / forward)")
         axes[0].legend(loc="best")
         return to_svg(figure), to_png(figure)
 
@@ -61,11 +63,14 @@ def _draw_expiry(axes: Axes, expiry: ExpiryReport) -> None:
     variance = compute_variance(shape, places) * points.averaging / points.years
     axes.plot(places, np.sqrt(variance) * 100, color=FITTED, lw=1.3, label="fit")
     fitted = compute_vols(shape, points)
-    axes.set_ylim(0, 100 * _VOL_ROOM * float(max(points.vol.max(), fitted.max())))
+    lowest = 100 * float(min(points.vol.min(), fitted.min()))
+    highest = 100 * float(max(points.vol.max(), fitted.max()))
+    room = max(highest - lowest, 1.0) * _VOL_ROOM
+    axes.set_ylim(max(lowest - room, 0.0), highest + room)
     core = "" if expiry.errors.core is None else f", core {expiry.errors.core:.2f}"
     wings = "" if expiry.errors.wings is None else f", wings {expiry.errors.wings:.2f}"
     axes.set_title(f"{points.expiry:%d %b %y} ({points.years * 365:.1f} d){core}{wings}")
-    axes.set_ylabel("%")
+    axes.set_ylabel("volatility, %")
 
 
 def _draw_variances(axes: Axes, report: FitReport) -> None:
@@ -75,6 +80,8 @@ def _draw_variances(axes: Axes, report: FitReport) -> None:
         places = np.linspace(-reach, reach, 200)
         shade = 0.25 + 0.75 * place / max(1, len(report.expiries) - 1)
         variance = compute_variance(from_integers(expiry.smile), places)
-        axes.plot(places, variance, color=mpl.colormaps["viridis"](1 - shade), lw=1.0)
+        label = f"{expiry.points.expiry:%d %b %y}"
+        axes.plot(places, variance, color=mpl.colormaps["viridis"](1 - shade), lw=1.0, label=label)
     axes.set_yscale("log")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=6)
     axes.set_title(f"total variance; least density {report.density_least:.3f}, crossings {report.crossings}")
