@@ -33,6 +33,13 @@ def test_moves__any_number__conserve_the_sum_and_keep_no_empty_row(moves: list[t
     assert all(amount for _, amount in draft[BALANCES].items())
 
 
+def test_move_both__of_any_signs__gives_a_third_what_both_lose(draft: Draft) -> None:
+    ledger.deposit(draft, 1, USDC, 500)
+    for one_atoms, other_atoms in ((-120, 100), (0, -3), (50, -50), (0, 0)):
+        ledger.move_both(draft, 1, one_atoms, 2, other_atoms, 3)
+    assert [ledger.get_cash(draft, account_id) for account_id in (1, 2, 3)] == [430, 47, 23]
+
+
 def test_coins__more_than_there_are__halt(draft: Draft) -> None:
     ledger.deposit(draft, 1, BTC, 5)
     with pytest.raises(BrokenInvariantError, match="only USDC can be owed"):
