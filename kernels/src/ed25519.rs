@@ -39,7 +39,7 @@ struct Coefficients {
 }
 
 impl Coefficients {
-    fn new(batch: &[Signed]) -> Self {
+    fn new(batch: &[&Signed]) -> Self {
         let mut hash = Sha512::new();
         for part in batch.iter().flat_map(|(key, message, signature)| [key, message, signature]) {
             hash.update((part.len() as u64).to_le_bytes());
@@ -84,7 +84,7 @@ impl RngCore for Coefficients {
 impl CryptoRng for Coefficients {}
 
 /// Whether all of a batch hold, by one equation. ZIP-215 is made so that this and `is_valid` never disagree.
-fn are_valid(batch: &[Signed]) -> bool {
+fn are_valid(batch: &[&Signed]) -> bool {
     let mut verifier = Verifier::new();
     for (key, message, signature) in batch {
         let (Ok(key), Ok(signature)) = (VerificationKeyBytes::try_from(&key[..]), <[u8; 64]>::try_from(&signature[..]))
@@ -96,11 +96,27 @@ fn are_valid(batch: &[Signed]) -> bool {
     verifier.verify(Coefficients::new(batch)).is_ok()
 }
 
-fn verify_batch(batch: &[Signed]) -> Vec<bool> {
+fn verify_batch(batch: &[&Signed]) -> Vec<bool> {
     if batch.len() > 1 && are_valid(batch) {
         return vec![true; batch.len()];
     }
     batch.iter().map(|(key, message, signature)| is_valid(key, message, signature)).collect()
+}
+
+/// One verdict for each, in the order that they came in.
+///
+/// They are judged in the order of their keys: in one equation all signatures of a key share its point.
+fn verify_all(signed: &[Signed]) -> Vec<bool> {
+    let mut places: Vec<usize> = (0..signed.len()).collect();
+    places.sort_by(|one, other| signed[*one].0.cmp(&signed[*other].0));
+    let mut verdicts = vec![false; signed.len()];
+    for here in places.chunks(BATCH) {
+        let batch: Vec<&Signed> = here.iter().map(|place| &signed[*place]).collect();
+        for (place, verdict) in here.iter().zip(verify_batch(&batch)) {
+            verdicts[*place] = verdict;
+        }
+    }
+    verdicts
 }
 
 fn signing_key(seed: &[u8]) -> PyResult<SigningKey> {
@@ -127,7 +143,7 @@ fn verify(py: Python<'_>, public_key: &[u8], message: &[u8], signature: &[u8]) -
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value)] // the binding hands over an owned list
 fn verify_many(py: Python<'_>, signed: Vec<Signed>) -> Vec<bool> {
-    py.detach(|| signed.chunks(BATCH).flat_map(verify_batch).collect())
+    py.detach(|| verify_all(&signed))
 }
 
 /// Canonical encoding of a point that is not of small order.

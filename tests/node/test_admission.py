@@ -305,6 +305,23 @@ def test_cache__answers_the_same_twice_and_never_lets_one_verdict_stand_for_anot
     assert [verdict(market, one) for one in (tx, bad, tx, bad)] == [0, Code.BAD_SIGNATURE, 0, Code.BAD_SIGNATURE]
 
 
+def test_admit_many__known_new_forged_too_large_and_twice__is_what_each_alone_is(market: Market) -> None:
+    known, new = golden(market, CancelOrder(1)), golden(market, CancelOrder(2))
+    txs = (known, new, new[:-1] + bytes([new[-1] ^ 1]), bytes(TX_BYTES_MAX + 1), b"no command", known)
+    together, alone = admission.Cache(market.draft), admission.Cache(market.draft)
+    together.admit(known)
+    assert together.admit_many(txs) == [alone.admit(tx) for tx in txs]
+    assert [one.code for one in alone.admit_many(txs)[:3]] == [Code.OK, Code.OK, Code.BAD_SIGNATURE]
+
+
+def test_admit_many__more_than_are_remembered__answers_for_all(monkeypatch: pytest.MonkeyPatch, market: Market) -> None:
+    txs = [golden(market, CancelOrder(number)) for number in range(1, 9)]
+    monkeypatch.setattr(admission, "_CACHE_MAX", 3)
+    cache = admission.Cache(market.draft)
+    assert [one.code for one in cache.admit_many(txs)] == [Code.OK] * 8
+    assert len(cache._known) == 3
+
+
 def test_cache__flooded_by_large_transactions__stays_within_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "_CACHE_BYTES_MAX", 10_000)
     market = Market()

@@ -276,6 +276,13 @@ def test_verify_many__mixed_verdicts__equal_single_verifications() -> None:
     assert crypto.verify_many([]) == []
 
 
+def test_verify_many__signers_by_turns_and_one_forged__answers_in_the_order_given() -> None:
+    keys = [SigningKey(bytes([number]) * 32) for number in range(1, 8)]
+    signed = [(key.public_key, b"%d" % turn, key.sign(b"%d" % turn)) for turn in range(40) for key in keys]
+    signed[150] = (signed[150][0], b"other", signed[150][2])
+    assert crypto.verify_many(signed) == [place != 150 for place in range(280)]
+
+
 @pytest.mark.parametrize("size", [2, 3, 127, 128, 129, 300])
 def test_verify_many__one_bad_among_strange_and_honest_ones__is_named(size: int) -> None:
     strange = [*read(SMALL_ORDER), *read(MIXED_ORDER)]

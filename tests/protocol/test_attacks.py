@@ -41,6 +41,7 @@ from holdfast.protocol.portfolio.state import POSITIONS, Position
 from holdfast.protocol.settlement import params as settlement_params
 from holdfast.protocol.settlement.messages import PositionSettled
 from holdfast.protocol.settlement.params import SettlementParams
+from holdfast.protocol.surface.state import RISK_ARRAY
 from holdfast.protocol.trading.messages import (
     Cancelled,
     MassQuote,
@@ -351,7 +352,7 @@ def test_crossed_book__made_by_an_ask_alone__halts(monkeypatch: pytest.MonkeyPat
     def cross(draft: Draft) -> None:
         order_id = book.take_number(draft)
         ask = Order(market.id(1), future, SELL, 109_000, 1, order_id, 0, 0)
-        margin.add_order(draft, order_id, ask, draft[INSTRUMENTS][future])
+        margin.add_order(draft, order_id, ask, draft[RISK_ARRAY][0].lines[future])
 
     plant(monkeypatch, cross)
     with pytest.raises(BrokenInvariantError, match=r"^BOOK_NOT_CROSSED: "):

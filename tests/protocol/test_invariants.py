@@ -34,6 +34,7 @@ from holdfast.protocol.portfolio.state import HOLDERS, POSITION_PAGES, POSITIONS
 from holdfast.protocol.ranges.state import RANGES
 from holdfast.protocol.settlement.state import SETTLEMENTS, Settlement
 from holdfast.protocol.surface import handlers as surface
+from holdfast.protocol.surface.state import RISK_ARRAY
 from holdfast.protocol.trading.messages import CancelAll, PlaceOrder
 from holdfast.state.draft import Draft, Rows
 from tests.support.exchange import BTC, BUY, SELL, USD, Market
@@ -137,7 +138,7 @@ def cross_a_book(draft: Draft, _: BlockContext, market: Market) -> None:
     order_id = book.take_number(draft)
     future = market.future()
     resting = Order(market.id(0), future, Side.BUY, 200_000, 1, order_id, 0, 0)
-    margin.add_order(draft, order_id, resting, draft[INSTRUMENTS][future])
+    margin.add_order(draft, order_id, resting, draft[RISK_ARRAY][0].lines[future])
 
 
 @fault("NONCES_ONLY_GROW")
@@ -234,7 +235,7 @@ def skip_the_margin_of_an_order(draft: Draft, _: BlockContext, market: Market) -
 @fault("MARGIN_CACHE_FRESH")
 def count_an_order_twice(draft: Draft, _: BlockContext, market: Market) -> None:
     order = draft[ORDERS][next(iter(draft[ORDERS].keys()))]
-    margin.count_order(draft, order, draft[INSTRUMENTS][order.instrument_id], 1)
+    margin.count_order(draft, order, draft[RISK_ARRAY][0].lines[order.instrument_id], 1)
 
 
 @fault("MARGIN_CACHE_FRESH")

@@ -125,7 +125,7 @@ class Product:
             raise FaultyBlockError("an honest proposer could not have made it: its transactions or their order")
         misbehavior = tuple((item.validator_index, item.height) for item in request.misbehavior)
         block = machine.Block(request.height, request.time_ms, request.proposer_index, request.txs, misbehavior)
-        applied = machine.apply_block(self.state, block, self._admission.admit, rebuilds=False)
+        applied = machine.apply_block(self.state, block, self._admission.admit_many, rebuilds=False)
         self.state.commit(applied.sealed)
         return [(int(receipt.code), machine.encode_receipt(receipt)) for receipt in applied.receipts]
 

@@ -65,11 +65,14 @@ class Cache:
         self._keep(tx, admission)
         return admission
 
-    def admit_many(self, txs: Sequence[bytes]) -> None:
-        """Decode and verify, all in one go, what is not known yet."""
+    def admit_many(self, txs: Sequence[bytes]) -> list[Admission]:
+        """Return what `admit` returns for each; what is not known yet is decoded and verified in one go."""
         fresh = tuple(dict.fromkeys(tx for tx in txs if len(tx) <= TX_BYTES_MAX and tx not in self._known))
-        for tx, admission in zip(fresh, machine.admit_txs(self._domain, fresh), strict=True):
-            self._keep(tx, admission)
+        found = dict(zip(fresh, machine.admit_txs(self._domain, fresh), strict=True))
+        answers = [found.get(tx) or self.admit(tx) for tx in txs]
+        for tx in fresh:
+            self._keep(tx, found[tx])
+        return answers
 
     def _keep(self, tx: bytes, admission: Admission) -> None:
         self._known[tx] = admission

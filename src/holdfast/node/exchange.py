@@ -253,7 +253,7 @@ class ExchangeApplication:
     def _apply(self, request: BlockRequest) -> Applied:
         misbehavior = tuple((item.validator_index, item.height) for item in request.misbehavior)
         block = Block(request.height, request.time_ms, request.proposer_index, request.txs, misbehavior)
-        return machine.apply_block(self.state, block, self._admit.admit, rebuilds=self._rebuilds)
+        return machine.apply_block(self.state, block, self._admit.admit_many, rebuilds=self._rebuilds)
 
     def _retain_height(self) -> int:
         """Return the lowest height to keep: a snapshot is of use only with the blocks from its height on."""

@@ -29,6 +29,7 @@ from holdfast.protocol.messages import (
     TX_DECODER,
     Bundle,
     Envelope,
+    SignedTx,
     command_domain,
     encode_events,
 )
@@ -42,9 +43,19 @@ from holdfast.protocol.staking.handlers import get_powers
 from holdfast.protocol.surface import handlers as surface
 from holdfast.protocol.surface.rules import get_references_e8
 from holdfast.protocol.trading import handlers as trading
-from holdfast.protocol.trading import messages as trading_messages
+from holdfast.protocol.trading.messages import (
+    AmendOrder,
+    CancelAll,
+    CancelOrder,
+    MassQuote,
+    PlaceOrder,
+    SetProtection,
+)
 from holdfast.state.draft import Draft
 from holdfast.state.store import Sealed, State
+
+# Bound once: a look-up of an enumeration's member costs as much as one in a table.
+_OK = Code.OK
 
 Events = tuple[Record, ...]
 
@@ -89,13 +100,13 @@ class Admission(Record):
     detail: str = ""
 
 
-Admit = Callable[[bytes], Admission]
+Admit = Callable[[Sequence[bytes]], list[Admission]]
 
 
 def apply_block(state: State, block: Block, admit: Admit | None = None, *, rebuilds: bool = True) -> Applied:
     """Apply a block to a state and return its effect; the state itself is untouched until it commits the effect.
 
-    `admit` decodes and authenticates one transaction; a caller may pass a cached form of `admit_tx`, whose answers must
+    `admit` decodes and authenticates transactions; a caller may pass a cached form of `admit_txs`, whose answers must
     be the same. `rebuilds` also checks the invariants that rebuild what is otherwise kept incrementally.
     """
     before, draft = state.draft(), state.draft()
@@ -104,7 +115,8 @@ def apply_block(state: State, block: Block, admit: Admit | None = None, *, rebui
     context = BlockContext(block.height, block.time_ms, 0 if clock is None else clock.time_ms, block.proposer_index)
     admit = admit or make_admit(draft)
     events = _open_block(draft, context, block)
-    receipts = [Receipt(Code.OK, ()), *(apply_tx(draft, before, context, admit(tx)) for tx in block.txs[1:])]
+    receipts = [Receipt(_OK, ())]
+    receipts += [apply_tx(draft, before, context, admission) for admission in admit(block.txs[1:])]
     events += _close_block(draft, context, block)
     checked = invariants.check(draft, context, rebuilds=rebuilds)
     return Applied(state.seal(draft), tuple(receipts), events, checked)
@@ -130,6 +142,7 @@ def _open_block(draft: Draft, context: BlockContext, block: Block) -> Events:
     # Before any command: who is under maintenance at the new marks may not burn what is left with an accomplice.
     events += liquidation.enqueue(draft, context)
     margin.start_day(draft, context)
+    trading.open_markets(draft)
     return events
 
 
@@ -166,7 +179,7 @@ def make_admit(draft: Draft) -> Admit:
     """Return the admission of this chain's transactions."""
     chain = draft[CHAIN][0]
     domain = command_domain(chain.chain_id, chain.genesis_hash)
-    return lambda tx: admit_tx(domain, tx)
+    return lambda txs: admit_txs(domain, txs)
 
 
 def admit_tx(domain: bytes, tx: bytes) -> Admission:
@@ -179,19 +192,38 @@ def admit_txs(domain: bytes, txs: Sequence[bytes]) -> list[Admission]:
 
     Why: each call into the verifier gives up the interpreter and has to get it back, which may take as long as it does.
     """
-    found: list[Admission] = []
-    signatures: list[tuple[bytes, bytes, bytes]] = []
-    for tx in txs:
-        try:
-            signed = TX_DECODER.decode(tx)
-            envelope = ENVELOPE_DECODER.decode(signed.payload)
-        except Malformed as fault:
-            found.append(Admission(None, Code.BAD_ENCODING, str(fault)))
-            continue
-        found.append(Admission(envelope, Code.OK))
-        signatures.append((envelope.signer, domain + signed.payload, signed.signature))
-    verdicts = iter(crypto.verify_many(signatures))
-    return [one if one.envelope is None or next(verdicts) else Admission(None, Code.BAD_SIGNATURE) for one in found]
+    opened = open_txs(txs)
+    verdicts = iter(
+        crypto.verify_many(
+            [
+                (admission.envelope.signer, domain + signed.payload, signed.signature)
+                for signed, admission in opened
+                if signed is not None and admission.envelope is not None
+            ]
+        )
+    )
+    return [
+        admission if admission.envelope is None or next(verdicts) else Admission(None, Code.BAD_SIGNATURE)
+        for _, admission in opened
+    ]
+
+
+def open_txs(txs: Sequence[bytes]) -> list[tuple[SignedTx | None, Admission]]:
+    """Decode transactions without asking whose signatures they bear."""
+    try:
+        signed = TX_DECODER.decode_many(txs)
+        envelopes = ENVELOPE_DECODER.decode_many([one.payload for one in signed])
+    except Malformed:
+        return [_open_tx(tx) for tx in txs]
+    return [(one, Admission(envelope, _OK)) for one, envelope in zip(signed, envelopes, strict=True)]
+
+
+def _open_tx(tx: bytes) -> tuple[SignedTx | None, Admission]:
+    try:
+        signed = TX_DECODER.decode(tx)
+        return signed, Admission(ENVELOPE_DECODER.decode(signed.payload), Code.OK)
+    except Malformed as fault:
+        return None, Admission(None, Code.BAD_ENCODING, str(fault))
 
 
 def apply_tx(draft: Draft, before: Draft, context: BlockContext, admission: Admission) -> Receipt:
@@ -203,15 +235,13 @@ def apply_tx(draft: Draft, before: Draft, context: BlockContext, admission: Admi
     envelope = admission.envelope
     if envelope is None:
         return Receipt(admission.code, (), admission.detail)
-    refused = _check_signer(draft, envelope, context.time_ms)
-    if refused is None or _check_signer(before, envelope, context.time_ms) is None:
-        try:
-            # The one write of this part comes last, so there is nothing to undo.
-            accounts.use_nonce(draft, envelope.account_id, envelope.signer, envelope.nonce)
-        except RejectedError as refusal:
-            refused = refused or refusal
-    if refused is not None:
-        return Receipt(refused.code, (), str(refused))
+    try:
+        authorize(draft, envelope, context.time_ms)
+        # The one write of this part comes last, so there is nothing to undo.
+        accounts.use_nonce(draft, envelope.account_id, envelope.signer, envelope.nonce)
+    except RejectedError as refusal:
+        _use_nonce_by_right_before(draft, before, envelope, context.time_ms)
+        return Receipt(refusal.code, (), str(refusal))
     mark = draft.mark()
     try:
         events = execute(draft, context, envelope)
@@ -219,15 +249,16 @@ def apply_tx(draft: Draft, before: Draft, context: BlockContext, admission: Admi
         draft.drop(mark)
         return Receipt(refusal.code, (), str(refusal))
     draft.keep()
-    return Receipt(Code.OK, events)
+    return Receipt(_OK, events)
 
 
-def _check_signer(draft: Draft, envelope: Envelope, now_ms: int) -> RejectedError | None:
+def _use_nonce_by_right_before(draft: Draft, before: Draft, envelope: Envelope, now_ms: int) -> None:
+    """Use up a refused command's nonce if its signer had the right when the block began and the nonce can be used."""
     try:
-        authorize(draft, envelope, now_ms)
-    except RejectedError as refusal:
-        return refusal
-    return None
+        authorize(before, envelope, now_ms)
+        accounts.use_nonce(draft, envelope.account_id, envelope.signer, envelope.nonce)
+    except RejectedError:
+        return
 
 
 def authorize(draft: Draft, envelope: Envelope, now_ms: int) -> None:
@@ -236,10 +267,11 @@ def authorize(draft: Draft, envelope: Envelope, now_ms: int) -> None:
     A deposit is the custodian's whatever the account. Nobody else's comes as far as a nonce, which would be stored.
     Refuses: NOT_CUSTODIAN, ACCOUNT_UNKNOWN, SIGNER_UNKNOWN, SESSION_EXPIRED, NOT_OWNER, SCOPE_MISSING.
     """
-    if type(envelope.command) is custody_messages.Deposit:
+    kind = type(envelope.command)
+    if kind is custody_messages.Deposit:
         custody.check_custodian(draft, envelope.signer)
     else:
-        check_signer(draft, envelope.account_id, envelope.signer, now_ms, SCOPES[type(envelope.command)])
+        check_signer(draft, envelope.account_id, envelope.signer, now_ms, SCOPES[kind])
 
 
 SCOPES: Final[dict[type[Record], int]] = {
@@ -249,18 +281,18 @@ SCOPES: Final[dict[type[Record], int]] = {
     account_messages.RotateOwner: SCOPE_OWNER,
     custody_messages.Withdraw: SCOPE_OWNER,
     custody_messages.Transfer: Scope.TRANSFER,
-    trading_messages.PlaceOrder: Scope.TRADE,
-    trading_messages.AmendOrder: Scope.TRADE,
-    trading_messages.CancelOrder: Scope.CANCEL,
-    trading_messages.CancelAll: Scope.CANCEL,
-    trading_messages.MassQuote: Scope.TRADE,
-    trading_messages.SetProtection: Scope.TRADE,
+    PlaceOrder: Scope.TRADE,
+    AmendOrder: Scope.TRADE,
+    CancelOrder: Scope.CANCEL,
+    CancelAll: Scope.CANCEL,
+    MassQuote: Scope.TRADE,
+    SetProtection: Scope.TRADE,
     liquidation_messages.BidAuction: Scope.LIQUIDATE,
     Bundle: Scope.TRADE,
 }
 
 
-_CANCELS: Final = (trading_messages.CancelOrder, trading_messages.CancelAll)
+_CANCELS: Final = (CancelOrder, CancelAll)
 
 
 def execute(draft: Draft, context: BlockContext, envelope: Envelope) -> Events:  # noqa: PLR0911 -- one a command
@@ -268,7 +300,7 @@ def execute(draft: Draft, context: BlockContext, envelope: Envelope) -> Events: 
     account_id, command = envelope.account_id, envelope.command
     match command:
         # What comes most often is asked for first.
-        case trading_messages.PlaceOrder() | trading_messages.CancelOrder() | trading_messages.MassQuote():
+        case PlaceOrder() | CancelOrder() | MassQuote():
             return _trade(draft, context, account_id, command)
         case account_messages.CreateSubaccount():
             custody.hold_object_deposit(draft, account_id, 1)
@@ -288,7 +320,7 @@ def execute(draft: Draft, context: BlockContext, envelope: Envelope) -> Events: 
             return custody.transfer(draft, account_id, command)
         case liquidation_messages.BidAuction():
             return liquidation.bid(draft, account_id, command)
-        case trading_messages.SetProtection():
+        case SetProtection():
             return trading.set_protection(draft, account_id, command)
         case Bundle():
             return tuple(event for action in command.actions for event in _trade(draft, context, account_id, action))
@@ -298,15 +330,15 @@ def execute(draft: Draft, context: BlockContext, envelope: Envelope) -> Events: 
 
 def _trade(draft: Draft, context: BlockContext, account_id: int, action: Record) -> Events:
     match action:
-        case trading_messages.PlaceOrder():
+        case PlaceOrder():
             return trading.place_order(draft, context, account_id, action)
-        case trading_messages.CancelOrder():
+        case CancelOrder():
             return trading.cancel_order(draft, account_id, action)
-        case trading_messages.MassQuote():
+        case MassQuote():
             return trading.mass_quote(draft, context, account_id, action)
-        case trading_messages.CancelAll():
+        case CancelAll():
             return trading.cancel_all(draft, account_id, action)
-        case trading_messages.AmendOrder():
+        case AmendOrder():
             return trading.amend_order(draft, context, account_id, action)
         case _:
             raise RejectedError(Code.UNSUPPORTED_HERE)

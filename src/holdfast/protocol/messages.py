@@ -86,7 +86,8 @@ class Domain(Record):
     genesis_hash: Key32
 
 
-TX_DECODER: Final = codec.Decoder(SignedTx, max_bytes=TX_BYTES_MAX, max_depth=2, max_items=8)
+# As many items as bytes, for its form alone bounds them: what is no longer than both is decoded many at once.
+TX_DECODER: Final = codec.Decoder(SignedTx, max_bytes=TX_BYTES_MAX, max_depth=2, max_items=TX_BYTES_MAX)
 ENVELOPE_DECODER: Final = codec.Decoder(
     Envelope, max_bytes=TX_BYTES_MAX, max_depth=COMMAND_DEPTH_MAX, max_items=COMMAND_ITEMS_MAX
 )

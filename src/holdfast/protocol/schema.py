@@ -24,6 +24,7 @@ from holdfast.protocol.settlement.params import SETTLEMENT_PARAMS
 from holdfast.protocol.staking import state as staking
 from holdfast.protocol.surface import state as surface
 from holdfast.protocol.surface.params import SURFACE_PARAMS
+from holdfast.protocol.trading import state as trading
 from holdfast.protocol.trading.params import TRADING_PARAMS
 from holdfast.state.table import Table
 
@@ -48,6 +49,7 @@ _ALL: Final = [
         settlement,
         staking,
         surface,
+        trading,
     ),
     CHAIN,
     CLOCK,

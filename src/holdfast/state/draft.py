@@ -25,7 +25,8 @@ _ABSENT: Final = _Absent()
 # Each insertion moves half of a table's keys; a sort of what is nearly sorted looks at all of them once.
 _INSERTED_ONE_BY_ONE_MAX: Final = 64
 # (view of a table, key, what stood there before): what undoes one write
-_Journal = list[tuple[dict[Any, Any], Any, Any]]
+_Undo = tuple[dict[Any, Any], Any, Any]
+_Journal = list[_Undo]
 
 
 class Rows(Generic[K, V]):
@@ -80,14 +81,15 @@ class _View(dict[K, V | None]):
 class DraftTable(Generic[K, V]):
     """One table as a draft sees it. `get` returns the value at a key, or None; `get_base` what was committed there."""
 
-    __slots__ = ("_journal", "_rows", "_view", "get", "get_base")
+    __slots__ = ("_note", "_peek", "_rows", "_view", "get", "get_base")
 
     def __init__(self, rows: Rows[K, V], journal: _Journal) -> None:
         """Lay an empty view over committed rows."""
         self._rows = rows
-        self._journal = journal
+        self._note: Callable[[_Undo], None] = journal.append
         self.get_base: Callable[[K], V | None] = rows.by_key.get
         self._view: _View[K, V] = _View(self.get_base)
+        self._peek: Callable[[K, _Absent], V | _Absent | None] = self._view.get
         self.get: Callable[[K], V | None] = self._view.__getitem__
 
     def __getitem__(self, key: K) -> V:
@@ -104,7 +106,7 @@ class DraftTable(Generic[K, V]):
     def put(self, key: K, value: V) -> None:
         """Write a value."""
         view = self._view
-        self._journal.append((view, key, view.get(key, _ABSENT)))
+        self._note((view, key, self._peek(key, _ABSENT)))
         view[key] = value
 
     def fill(self, rows: dict[K, V]) -> None:
@@ -118,7 +120,7 @@ class DraftTable(Generic[K, V]):
     def delete(self, key: K) -> None:
         """Remove a key that has a value."""
         view = self._view
-        self._journal.append((view, key, view.get(key, _ABSENT)))
+        self._note((view, key, self._peek(key, _ABSENT)))
         view[key] = None
 
     def keys(self) -> list[K]:
@@ -152,8 +154,9 @@ class DraftTable(Generic[K, V]):
 
     def changes(self) -> dict[K, V | None]:
         """Return what differs from the base, in no order: None where the draft deletes."""
-        base = self.get_base
-        return {key: value for key, value in self._view.items() if value is not base(key)}  # det-ok: a dict of its own
+        view = self._view
+        pairs = zip(view.items(), map(self.get_base, view), strict=True)  # det-ok: a dict of its own
+        return {key: value for (key, value), before in pairs if value is not before}
 
 
 class Draft(dict[AnyTable, DraftTable[Any, Any]]):

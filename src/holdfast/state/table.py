@@ -104,6 +104,8 @@ def _key_encoder(tag: int, parts: tuple[Part, ...]) -> Callable[[Any], bytes]:
         return lambda key: prefix + (key[0] << 64 | key[1]).to_bytes(16, "big")
     if parts == ("b32",):
         return lambda key: prefix + key
+    if parts == ("u64", "b32"):
+        return lambda key: prefix + key[0].to_bytes(8, "big") + key[1]
 
     def encode_parts(key: tuple[int | bytes, ...]) -> bytes:
         pieces = [prefix]

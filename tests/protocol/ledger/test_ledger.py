@@ -82,6 +82,13 @@ def test_coins__at_what_margin_can_multiply__are_held_and_an_atom_more_halts(dra
     ledger.deposit(draft, 1, USDC, COIN_ATOMS_MAX + 1)
 
 
+def test_move_both__of_any_signs__gives_a_third_what_both_lose(draft: Draft) -> None:
+    ledger.deposit(draft, 1, USDC, 500)
+    for one_atoms, other_atoms in ((-120, 100), (0, -3), (50, -50), (0, 0)):
+        ledger.move_both(draft, 1, one_atoms, 2, other_atoms, 3)
+    assert [ledger.get_cash(draft, account_id) for account_id in (1, 2, 3)] == [430, 47, 23]
+
+
 def test_coins__more_than_there_are__halt(draft: Draft) -> None:
     ledger.deposit(draft, 1, BTC, 5)
     with pytest.raises(BrokenInvariantError, match="only USDC can be owed"):

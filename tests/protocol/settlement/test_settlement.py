@@ -302,7 +302,7 @@ def test_expiry__price_not_yet_fixed__empties_the_book() -> None:
     world = World()
     instrument_id = world.draft[NAMES]["BTC_USDC-10OCT25-122000-C"]
     order = Order(1_000, instrument_id, 0, 100, 5, 1, 0, 0)
-    margin.add_order(world.draft, 1, order, world.draft[INSTRUMENTS][instrument_id])
+    margin.add_order(world.draft, 1, order, world.draft[RISK_ARRAY][0].lines[instrument_id])
     world.step(EXPIRY - 1)
     assert 1 in world.draft[ORDERS]
     events = world.step(EXPIRY, status=Status.STALE)

@@ -209,8 +209,8 @@ def _open(domain: bytes, tx: bytes) -> tuple[bytes, bytes, bytes]:
     return ENVELOPE_DECODER.decode(signed.payload).signer, domain + signed.payload, signed.signature
 
 
-def _admit_verified(tx: bytes) -> Admission:
-    return Admission(ENVELOPE_DECODER.decode(TX_DECODER.decode(tx).payload), Code.OK)
+def _admit_verified(txs: Sequence[bytes]) -> list[Admission]:
+    return [admission for _, admission in machine.open_txs(txs)]
 
 
 def _match(book: BareBook, steps: Sequence[Step], first: int) -> None:

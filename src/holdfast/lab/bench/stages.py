@@ -33,7 +33,7 @@ class Stage(NamedTuple):
 
 
 STAGES: Final = (
-    Stage("decode", machine, "admit_tx"),
+    Stage("decode", machine, "open_txs"),
     Stage(VERIFY, crypto, "verify"),
     Stage(VERIFY, crypto, "verify_many"),
     Stage("admission", admission.Cache, "check"),

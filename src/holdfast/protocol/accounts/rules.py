@@ -21,6 +21,7 @@ SCOPE_OWNER: Final = 0
 
 _HALF: Final = 32
 _HALF_MASK: Final = (1 << _HALF) - 1
+_WINDOW_MASK: Final = (1 << NONCE_WINDOW) - 1
 
 
 def get_account(draft: Draft, account_id: int) -> Account:
@@ -65,13 +66,13 @@ def compute_nonce_window(before: NonceWindow | None, nonce: int) -> NonceWindow:
     Refuses: NONCE_USED, NONCE_TOO_OLD (64 or more behind), NONCE_TOO_FAR (a jump that would strand the key).
     """
     highest, used = (0, 1) if before is None else (before.highest, before.used[0] << _HALF | before.used[1])
-    if nonce > highest:
-        if nonce - highest > NONCE_JUMP_MAX:
+    jump = nonce - highest
+    if jump > 0:
+        if jump > NONCE_JUMP_MAX:
             raise RejectedError(Code.NONCE_TOO_FAR, nonce=nonce, highest=highest)
-        jump = nonce - highest
-        used = (used << jump if jump < NONCE_WINDOW else 0) & ((1 << NONCE_WINDOW) - 1) | 1
+        used = used << jump & _WINDOW_MASK | 1 if jump < NONCE_WINDOW else 1
         return NonceWindow(nonce, (used >> _HALF, used & _HALF_MASK))
-    behind = highest - nonce
+    behind = -jump
     if behind >= NONCE_WINDOW:
         raise RejectedError(Code.NONCE_TOO_OLD, nonce=nonce, lowest=highest - NONCE_WINDOW + 1)
     if used >> behind & 1:

@@ -40,6 +40,17 @@ def move(draft: Draft, payer_id: int, payee_id: int, asset_id: int, amount_atoms
         _add(draft, payee_id, asset_id, amount_atoms)
 
 
+def move_both(draft: Draft, one_id: int, one_atoms: int, other_id: int, other_atoms: int, payee_id: int) -> None:
+    """Change the cash of two accounts, signed; what both lose together goes to a third."""
+    for account_id, change_atoms in (
+        (one_id, one_atoms),
+        (other_id, other_atoms),
+        (payee_id, -one_atoms - other_atoms),
+    ):
+        if change_atoms:
+            _add(draft, account_id, USDC, change_atoms)
+
+
 def deposit(draft: Draft, account_id: int, asset_id: int, amount_atoms: int) -> None:
     """Credit what has come into the vault."""
     ensure(amount_atoms > 0, "a deposit adds money")

@@ -14,7 +14,6 @@ from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import FLAG_QUOTE, Order, Side
 from holdfast.protocol.collateral import rules as collateral
 from holdfast.protocol.collateral.params import COINS, COLLATERAL
-from holdfast.protocol.instruments.state import INSTRUMENTS, Instrument
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import BALANCE_PAGES, BALANCES, USDC
 from holdfast.protocol.limits import ACCOUNT_LOTS_MAX
@@ -134,37 +133,37 @@ def change_position(draft: Draft, account_id: int, instrument_id: int, lots: int
     _keep(draft, account_id, rules.note_position(_get_tally(draft, account_id), draft[RISK_MATRIX][0], change))
 
 
-def add_order(draft: Draft, order_id: int, order: Order, instrument: Instrument) -> None:
+def add_order(draft: Draft, order_id: int, order: Order, line: RiskLine) -> None:
     """Rest an order and count it."""
     book.add(draft, order_id, order)
-    count_order(draft, order, instrument, order.lots)
+    count_order(draft, order, line, order.lots)
 
 
 def remove_order(draft: Draft, order_id: int) -> Order:
     """Take an order off the book and out of its account's sums."""
     order = book.remove(draft, order_id)
-    count_order(draft, order, draft[INSTRUMENTS][order.instrument_id], -order.lots)
+    count_order(draft, order, draft[RISK_ARRAY][0].lines[order.instrument_id], -order.lots)
     return order
 
 
-def shrink_order(draft: Draft, order_id: int, order: Order, instrument: Instrument, lots: int) -> None:
+def shrink_order(draft: Draft, order_id: int, order: Order, lots: int) -> None:
     """Leave an order with fewer lots, or take it off at none."""
     if lots == 0:
         book.remove(draft, order_id)
     else:
         book.resize(draft, order_id, order, lots)
-    count_order(draft, order, instrument, lots - order.lots)
+    count_order(draft, order, draft[RISK_ARRAY][0].lines[order.instrument_id], lots - order.lots)
 
 
-def count_order(draft: Draft, order: Order, instrument: Instrument, lots: int) -> None:
+def count_order(draft: Draft, order: Order, line: RiskLine, lots: int) -> None:
     """Add an order's lots to its account's open-order sums, or take them out where `lots` is negative."""
     account_id = order.account_id
     change = OrderChange(
-        draft[RISK_ARRAY][0].lines[order.instrument_id],
-        order.price_ticks * instrument.tick_value_atoms,
+        line,
+        order.price_ticks * line.tick_value_atoms,
         1 if order.side == _BUY else -1,
         lots,
-        bool(order.flags & FLAG_QUOTE),
+        order.flags & FLAG_QUOTE != 0,
     )
     _keep(draft, account_id, rules.note_order(_get_tally(draft, account_id), draft[RISK_MATRIX][0], change))
 

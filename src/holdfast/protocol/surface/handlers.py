@@ -125,7 +125,7 @@ def build_array(draft: Draft) -> RiskArray:
     values = _freeze(rules.values_per_lot_atoms(prices_e8, lots_e8))
     feeds = dict(draft[FEEDS].items())
     return RiskArray(
-        lines=Lines(ids, rows, (values, underlyings, is_future, groups)),
+        lines=Lines(ids, rows, (values, underlyings, is_future, groups, tick_values)),
         instrument_ids=instrument_ids,
         values_atoms=values,
         rows=rows,

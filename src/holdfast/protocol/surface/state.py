@@ -66,6 +66,7 @@ class RiskLine(NamedTuple):
     underlying: int
     is_future: bool
     strike_group: int  # the same for the call and the put of one expiry and strike; -1 for a future
+    tick_value_atoms: int
 
 
 class Lines(Mapping[int, RiskLine]):
@@ -85,8 +86,8 @@ class Lines(Mapping[int, RiskLine]):
         line = self._made.get(instrument_id)
         if line is None:
             place = self._places[instrument_id]
-            value, underlying, is_future, group = (int(column[place]) for column in self._columns)
-            line = RiskLine(place, value, self._rows[place], underlying, bool(is_future), group)
+            value, underlying, is_future, group, tick_value = (int(column[place]) for column in self._columns)
+            line = RiskLine(place, value, self._rows[place], underlying, bool(is_future), group, tick_value)
             self._made[instrument_id] = line
         return line
 

@@ -23,7 +23,8 @@ from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.portfolio.state import POSITIONS
 from holdfast.protocol.surface.state import RISK_ARRAY, RiskArray, RiskLine
 from holdfast.protocol.trading.messages import PlaceOrder, TimeInForce
-from holdfast.protocol.trading.params import TradingParams
+from holdfast.protocol.trading.params import TRADING_PARAMS, TradingParams
+from holdfast.protocol.trading.state import ACTION_BITS, MARKETS, Market
 from holdfast.state.draft import Draft
 
 # Bound once: a look-up of an enumeration's member costs more than the comparison that it is for.
@@ -38,6 +39,21 @@ def get_line(draft: Draft, instrument_id: int) -> RiskLine:
     if line is None:
         raise RejectedError(Code.NO_MARK, instrument_id=instrument_id)
     return line
+
+
+def get_market(draft: Draft, instrument_id: int, now_ms: int, action: Action) -> Market:
+    """Return the market of an instrument that may be traded now.
+
+    Why it is kept: of a block's commands none changes what this asks. Refuses: what `check_tradable` does, and NO_MARK.
+    """
+    key = instrument_id << ACTION_BITS | action
+    market = draft[MARKETS].get(key)
+    if market is None:
+        instrument = check_tradable(draft, instrument_id, now_ms, action)
+        line = get_line(draft, instrument_id)
+        market = Market(instrument_id, instrument, line, get_array(draft), draft[TRADING_PARAMS][0])
+        draft[MARKETS].put(key, market)
+    return market
 
 
 def get_array(draft: Draft) -> RiskArray:
@@ -83,8 +99,9 @@ def check_size_and_price(
 
 def check_flags(order: PlaceOrder) -> None:
     """Check that an order's flags go together. Refuses: ORDER_FLAGS_CONFLICT."""
-    rests = order.time_in_force == TimeInForce.GOOD_TILL_CANCELLED and order.price_ticks != 0
-    if order.post_only and not rests:
+    if not order.post_only:
+        return
+    if order.time_in_force != TimeInForce.GOOD_TILL_CANCELLED or order.price_ticks == 0:
         raise RejectedError(Code.ORDER_FLAGS_CONFLICT, field="post_only", mend="give a price and let the order rest")
 
 
@@ -98,10 +115,11 @@ def check_room(draft: Draft, account_id: int, instrument_id: int, side: int) -> 
 
 def check_position_room(draft: Draft, account_id: int, instrument_id: int, lots: int) -> None:
     """Check that an account may hold so many more signed lots. Refuses: POSITIONS_FULL, LOTS_TOO_MANY."""
-    held = portfolio.get_lots(draft, account_id, instrument_id)
-    if abs(held + lots) > max(ACCOUNT_LOTS_MAX, abs(held)):
+    position = draft[POSITIONS].get((account_id, instrument_id))
+    held = 0 if position is None else position.lots
+    if abs(held + lots) > ACCOUNT_LOTS_MAX and abs(held + lots) > abs(held):
         raise RejectedError(Code.LOTS_TOO_MANY, limit=ACCOUNT_LOTS_MAX)
-    if held == 0 and len(portfolio.get_holdings(draft, account_id)) >= POSITIONS_PER_ACCOUNT_MAX:
+    if position is None and len(portfolio.get_holdings(draft, account_id)) >= POSITIONS_PER_ACCOUNT_MAX:
         raise RejectedError(Code.POSITIONS_FULL, limit=POSITIONS_PER_ACCOUNT_MAX)
 
 

@@ -171,7 +171,7 @@ def check_initial(draft: Draft, account_id: int, before: tuple[AccountRisk, int]
 
 def check_not_frozen(draft: Draft, account_id: int) -> None:
     """Check that no liquidation holds an account. Refuses: ACCOUNT_IN_LIQUIDATION."""
-    if account_id in draft[FROZEN]:
+    if draft[FROZEN].get(account_id) is not None:
         raise RejectedError(Code.ACCOUNT_IN_LIQUIDATION, account_id=account_id)
 
 

@@ -14,6 +14,7 @@ from holdfast.protocol.trading.handlers.orders import (
 )
 from holdfast.protocol.trading.handlers.quotes import mass_quote, set_protection
 from holdfast.protocol.trading.params import TRADING_PARAMS
+from holdfast.protocol.trading.state import MARKETS
 from holdfast.state.draft import Draft
 
 __all__ = [
@@ -24,9 +25,16 @@ __all__ = [
     "execute_order",
     "give_out_fees",
     "mass_quote",
+    "open_markets",
     "place_order",
     "set_protection",
 ]
+
+
+def open_markets(draft: Draft) -> None:
+    """Forget the markets of the block before: what may be traded, and at which marks, is asked anew."""
+    for key in list(draft[MARKETS].keys()):
+        draft[MARKETS].delete(key)
 
 
 def give_out_fees(draft: Draft) -> None:

@@ -6,13 +6,11 @@ from holdfast.protocol.accounts.state import FEE_POT
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import FLAG_QUOTE, FLAG_REDUCE_ONLY, ORDERS, Order, Side
-from holdfast.protocol.instruments.state import INSTRUMENTS, Instrument
+from holdfast.protocol.instruments.state import INSTRUMENTS
 from holdfast.protocol.ledger import handlers as ledger
-from holdfast.protocol.ledger.state import USDC
 from holdfast.protocol.limits import FILLS_PER_ORDER_MAX
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.state import PROTECTIONS, Protection
-from holdfast.protocol.surface.state import RiskLine
 from holdfast.protocol.trading import rules
 from holdfast.protocol.trading.messages import (
     Cancelled,
@@ -21,7 +19,7 @@ from holdfast.protocol.trading.messages import (
     SelfTrade,
     Traded,
 )
-from holdfast.protocol.trading.params import TRADING_PARAMS
+from holdfast.protocol.trading.state import Market
 from holdfast.state.draft import Draft
 
 _BUY = Side.BUY
@@ -46,20 +44,12 @@ class Matched(Record):
     events: list[Record]
 
 
-def match(
-    draft: Draft,
-    block: BlockContext,
-    instrument: Instrument,
-    line: RiskLine,
-    instrument_id: int,
-    taker: Taker,
-    lots: int,
-) -> Matched:
+def match(draft: Draft, block: BlockContext, market: Market, taker: Taker, lots: int) -> Matched:
     """Fill a taker until its limit, its size, or the bound on one order's fills."""
     events: list[Record] = []
     open_lots = lots
     for _ in range(FILLS_PER_ORDER_MAX):
-        best = book.get_best(draft, instrument_id, 1 - taker.side)
+        best = book.get_best(draft, market.instrument_id, 1 - taker.side)
         if open_lots == 0 or best is None or not rules.is_crossing(taker.side, taker.limit_ticks, abs(best[0])):
             return Matched(open_lots, is_stopped=False, events=events)
         maker_id = best[2]
@@ -70,7 +60,7 @@ def match(
             if taker.self_trade != SelfTrade.CANCEL_RESTING:
                 return Matched(open_lots, is_stopped=True, events=events)
             continue
-        open_lots -= _meet(draft, block, instrument, line, taker, maker_id, maker, open_lots, events)
+        open_lots -= _meet(draft, block, market, taker, maker_id, maker, open_lots, events)
     return Matched(open_lots, is_stopped=True, events=events)
 
 
@@ -93,8 +83,7 @@ def cancel_quotes(draft: Draft, account_id: int, underlying: int) -> list[Record
 def _meet(
     draft: Draft,
     block: BlockContext,
-    instrument: Instrument,
-    line: RiskLine,
+    market: Market,
     taker: Taker,
     maker_id: int,
     maker: Order,
@@ -102,10 +91,9 @@ def _meet(
     events: list[Record],
 ) -> int:
     """Fill as much of the first resting order as may be; return the lots filled."""
+    underlying = market.line.underlying
     protection = (
-        rules.get_protection(draft, maker.account_id, line.underlying, block.time_ms)
-        if maker.flags & FLAG_QUOTE
-        else None
+        rules.get_protection(draft, maker.account_id, underlying, block.time_ms) if maker.flags & FLAG_QUOTE else None
     )
     lots = min(open_lots, rules.compute_fillable_lots(draft, maker, protection))
     if lots <= 0:
@@ -114,13 +102,13 @@ def _meet(
         return 0
     taken = lots if taker.side == _BUY else -lots
     # The taker's own bounds refuse the taker, outside of what is the maker's to bear.
-    value = taken * maker.price_ticks * instrument.tick_value_atoms
+    value = taken * maker.price_ticks * market.line.tick_value_atoms
     rules.check_cost_room(draft, taker.account_id, maker.instrument_id, taken, value)
     before = margin.remember(draft, maker.account_id)
     mark = draft.mark()
     try:
         rules.check_position_room(draft, maker.account_id, maker.instrument_id, -taken)
-        traded = _fill(draft, instrument, line, taker, maker_id, maker, lots)
+        traded = _fill(draft, market, taker, maker_id, maker, lots)
         margin.check_initial(draft, maker.account_id, before)
     except RejectedError:
         draft.drop(mark)
@@ -129,34 +117,22 @@ def _meet(
     draft.keep()
     events.append(traded)
     if protection is not None:
-        _count_protected(draft, block, maker.account_id, line.underlying, protection, lots, events)
+        _count_protected(draft, block, maker.account_id, underlying, protection, lots, events)
     return lots
 
 
-def _fill(
-    draft: Draft,
-    instrument: Instrument,
-    line: RiskLine,
-    taker: Taker,
-    maker_id: int,
-    maker: Order,
-    lots: int,
-) -> Traded:
-    params = draft[TRADING_PARAMS][0]
-    array = rules.get_array(draft)
-    value = lots * maker.price_ticks * instrument.tick_value_atoms
-    signed = lots if taker.side == _BUY else -lots
-    signed_value = value if taker.side == _BUY else -value
+def _fill(draft: Draft, market: Market, taker: Taker, maker_id: int, maker: Order, lots: int) -> Traded:
+    line, array, params = market.line, market.array, market.params
+    value = lots * maker.price_ticks * line.tick_value_atoms
+    signed, signed_value = (lots, value) if taker.side == _BUY else (-lots, -value)
     instrument_id = maker.instrument_id
     margin.change_position(draft, taker.account_id, instrument_id, signed, signed_value)
     margin.change_position(draft, maker.account_id, instrument_id, -signed, -signed_value)
-    if not line.is_future:
-        ledger.move(draft, taker.account_id, maker.account_id, USDC, signed_value)
+    premium = 0 if line.is_future else signed_value
     taker_fee = rules.compute_fee_atoms(params, array, line, lots, value, params.taker_ppm)
     maker_fee = rules.compute_fee_atoms(params, array, line, lots, value, params.maker_ppm)
-    ledger.move(draft, taker.account_id, FEE_POT, USDC, taker_fee)
-    ledger.move(draft, maker.account_id, FEE_POT, USDC, maker_fee)
-    margin.shrink_order(draft, maker_id, maker, instrument, maker.lots - lots)
+    ledger.move_both(draft, taker.account_id, -premium - taker_fee, maker.account_id, premium - maker_fee, FEE_POT)
+    margin.shrink_order(draft, maker_id, maker, maker.lots - lots)
     return Traded(
         instrument_id,
         maker.price_ticks,

@@ -5,7 +5,6 @@ from holdfast.primitives.reject import Code, RejectedError
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import FLAG_QUOTE, FLAG_REDUCE_ONLY, ORDERS, Order, Side
-from holdfast.protocol.instruments.state import Instrument
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.rules import check_not_frozen
 from holdfast.protocol.oracle.rules import Action
@@ -30,6 +29,8 @@ from holdfast.state.draft import Draft
 _BUY = Side.BUY
 _INCREASE_RISK = Action.INCREASE_RISK
 _GOOD_TILL_CANCELLED = TimeInForce.GOOD_TILL_CANCELLED
+_FILL_OR_KILL = TimeInForce.FILL_OR_KILL
+_BY_OWNER = Cancelled.BY_OWNER
 
 Events = tuple[Record, ...]
 
@@ -55,10 +56,9 @@ def execute_order(draft: Draft, block: BlockContext, account_id: int, order: Pla
     `action` is what the price must be fit for.
     """
     instrument_id = order.instrument_id
-    instrument = rules.check_tradable(draft, instrument_id, block.time_ms, action)
-    line = rules.get_line(draft, instrument_id)
+    market = rules.get_market(draft, instrument_id, block.time_ms, action)
+    instrument, line, array, params = market.instrument, market.line, market.array, market.params
     rules.check_flags(order)
-    params, array = draft[TRADING_PARAMS][0], rules.get_array(draft)
     is_market = order.price_ticks == 0
     limit = (
         rules.compute_market_limit_ticks(params, array, line, instrument, order.side)
@@ -72,14 +72,17 @@ def execute_order(draft: Draft, block: BlockContext, account_id: int, order: Pla
         if lots == 0:
             raise RejectedError(Code.REDUCE_ONLY_WOULD_INCREASE, instrument_id=instrument_id)
     rules.check_position_room(draft, account_id, instrument_id, lots if order.side == _BUY else -lots)
-    if order.post_only and rules.would_cross(draft, instrument_id, order.side, limit):
+    crosses = rules.would_cross(draft, instrument_id, order.side, limit)
+    if crosses and order.post_only:
         raise RejectedError(Code.POST_ONLY_WOULD_CROSS, price_ticks=limit)
     order_id = book.take_number(draft)
-    taker = Taker(account_id, rules.get_family(draft, account_id), order_id, order.side, limit, order.self_trade)
-    matched = match(draft, block, instrument, line, instrument_id, taker, lots)
+    matched = Matched(lots, is_stopped=False, events=[])
+    if crosses:
+        taker = Taker(account_id, rules.get_family(draft, account_id), order_id, order.side, limit, order.self_trade)
+        matched = match(draft, block, market, taker, lots)
     if is_market:
         check_liquidity(matched, lots)
-    if matched.open_lots and order.time_in_force == TimeInForce.FILL_OR_KILL:
+    if matched.open_lots and order.time_in_force == _FILL_OR_KILL:
         raise RejectedError(Code.FOK_NOT_FILLED, open_lots=matched.open_lots)
     may_rest = order.time_in_force == _GOOD_TILL_CANCELLED and not is_market
     rested = matched.open_lots if may_rest and not matched.is_stopped else 0
@@ -87,7 +90,7 @@ def execute_order(draft: Draft, block: BlockContext, account_id: int, order: Pla
         rules.check_room(draft, account_id, instrument_id, order.side)
         flags = FLAG_REDUCE_ONLY if order.reduce_only else 0
         resting = Order(account_id, instrument_id, order.side, limit, rested, order_id, flags, order.client_id)
-        margin.add_order(draft, order_id, resting, instrument)
+        margin.add_order(draft, order_id, resting, line)
     placed = OrderPlaced(
         order_id,
         account_id,
@@ -120,10 +123,10 @@ def amend_order(draft: Draft, block: BlockContext, account_id: int, command: Ame
         draft[TRADING_PARAMS][0], rules.get_array(draft), instrument, command.lots, command.price_ticks
     )
     if shrinks:
-        margin.shrink_order(draft, command.order_id, order, instrument, command.lots)
+        margin.shrink_order(draft, command.order_id, order, command.lots)
         return (OrderAmended(command.order_id, order.price_ticks, 0, command.lots),)
     before = margin.remember(draft, account_id)
-    events = _requeue(draft, block, instrument, command, order, reduce_only=reduce_only)
+    events = _requeue(draft, block, command, order, reduce_only=reduce_only)
     margin.check_initial(draft, account_id, before)
     return events
 
@@ -131,7 +134,7 @@ def amend_order(draft: Draft, block: BlockContext, account_id: int, command: Ame
 def cancel_order(draft: Draft, account_id: int, command: CancelOrder) -> Events:
     """Take one order back. Refuses: ORDER_UNKNOWN, ORDER_NOT_YOURS."""
     rules.get_own_order(draft, account_id, command.order_id)
-    return (cancel(draft, command.order_id, Cancelled.BY_OWNER),)
+    return (cancel(draft, command.order_id, _BY_OWNER),)
 
 
 def cancel_all(draft: Draft, account_id: int, command: CancelAll, reason: Cancelled = Cancelled.BY_OWNER) -> Events:
@@ -149,9 +152,7 @@ def cancel_instrument(draft: Draft, instrument_id: int) -> Events:
     return tuple(cancel(draft, order_id, Cancelled.EXPIRED) for order_id in resting)
 
 
-def _requeue(
-    draft: Draft, block: BlockContext, instrument: Instrument, command: AmendOrder, order: Order, *, reduce_only: bool
-) -> Events:
+def _requeue(draft: Draft, block: BlockContext, command: AmendOrder, order: Order, *, reduce_only: bool) -> Events:
     account_id, order_id = order.account_id, command.order_id
     margin.remove_order(draft, order_id)
     lots = command.lots
@@ -162,8 +163,9 @@ def _requeue(
     rules.check_position_room(draft, account_id, order.instrument_id, lots if order.side == Side.BUY else -lots)
     family = rules.get_family(draft, account_id)
     taker = Taker(account_id, family, order_id, order.side, command.price_ticks, SelfTrade.CANCEL_RESTING)
-    line = rules.get_line(draft, order.instrument_id)
-    matched = match(draft, block, instrument, line, order.instrument_id, taker, lots)
+    action = Action.REDUCE_RISK if reduce_only else _INCREASE_RISK
+    market = rules.get_market(draft, order.instrument_id, block.time_ms, action)
+    matched = match(draft, block, market, taker, lots)
     rested = 0 if matched.is_stopped else matched.open_lots
     if rested:
         rules.check_room(draft, account_id, order.instrument_id, order.side)
@@ -178,7 +180,7 @@ def _requeue(
             order.flags,
             order.client_id,
         )
-        margin.add_order(draft, order_id, resting, instrument)
+        margin.add_order(draft, order_id, resting, market.line)
     amended = OrderAmended(order_id, command.price_ticks, lots - matched.open_lots, rested)
     return (amended, *matched.events, *_dropped(order_id, account_id, matched, rested))
 

@@ -6,13 +6,13 @@ from holdfast.primitives.reject import Code, RejectedError
 from holdfast.protocol.block import BlockContext
 from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import FLAG_QUOTE, ORDERS, Order, Side
-from holdfast.protocol.instruments.state import Instrument
 from holdfast.protocol.limits import ORDER_LOTS_MAX
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.params import UNIVERSE_INDEX
 from holdfast.protocol.margin.rules import check_not_frozen
 from holdfast.protocol.margin.state import PROTECTIONS, Protection
 from holdfast.protocol.oracle.rules import Action
+from holdfast.protocol.surface.state import RiskLine
 from holdfast.protocol.trading import rules
 from holdfast.protocol.trading.handlers.matching import cancel_quotes
 from holdfast.protocol.trading.messages import MassQuote, ProtectionSet, Quote, Quoted, SetProtection
@@ -107,7 +107,7 @@ def _quote_side(
         if old_id is not None:
             margin.remove_order(draft, old_id)
         return
-    instrument = _check_quote(draft, block, underlying, instrument_id, side, price_ticks, lots)
+    line = _check_quote(draft, block, underlying, instrument_id, side, price_ticks, lots)
     if old_id is None:
         rules.check_room(draft, account_id, instrument_id, side)
         order_id = priority = book.take_number(draft)
@@ -116,23 +116,22 @@ def _quote_side(
         if (old.price_ticks, old.lots) == (price_ticks, lots):
             return
         if old.price_ticks == price_ticks and lots < old.lots:
-            margin.shrink_order(draft, old_id, old, instrument, lots)
+            margin.shrink_order(draft, old_id, old, lots)
             return
         margin.remove_order(draft, old_id)
         order_id, priority = old_id, book.take_number(draft)
     order = Order(account_id, instrument_id, side, price_ticks, lots, priority, FLAG_QUOTE, 0)
-    margin.add_order(draft, order_id, order, instrument)
+    margin.add_order(draft, order_id, order, line)
     ensure(book.get_quote(draft, account_id, instrument_id, side) == order_id, "one quote a side")
 
 
 def _check_quote(
     draft: Draft, block: BlockContext, underlying: int, instrument_id: int, side: Side, price_ticks: int, lots: int
-) -> Instrument:
-    instrument = rules.check_tradable(draft, instrument_id, block.time_ms, Action.INCREASE_RISK)
-    rules.get_line(draft, instrument_id)
-    if instrument.underlying != underlying:
+) -> RiskLine:
+    market = rules.get_market(draft, instrument_id, block.time_ms, Action.INCREASE_RISK)
+    if market.line.underlying != underlying:
         raise RejectedError(Code.INSTRUMENT_UNKNOWN, instrument_id=instrument_id, underlying=underlying)
-    rules.check_size_and_price(draft[TRADING_PARAMS][0], rules.get_array(draft), instrument, lots, price_ticks)
+    rules.check_size_and_price(market.params, market.array, market.instrument, lots, price_ticks)
     if rules.would_cross(draft, instrument_id, side, price_ticks):
         raise RejectedError(Code.POST_ONLY_WOULD_CROSS, price_ticks=price_ticks)
-    return instrument
+    return market.line
