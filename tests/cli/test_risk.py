@@ -108,7 +108,9 @@ def test_margin__of_a_folder__tells_each_file_and_passes_over_what_is_wrong(tmp_
     (tmp_path / "notes.txt").write_text("no portfolio", encoding="utf-8")
     code, out, err = call("margin", tmp_path)
     assert code == 2
-    assert [line.split()[0] for line in out.splitlines()] == ["case", f"{tmp_path}/a.json", f"{tmp_path}/b.json"]
+    folder, *lines = out.splitlines()
+    assert folder == f"in {tmp_path}/"
+    assert [line.split()[0] for line in lines] == ["case", "a.json", "b.json"]
     assert f"{tmp_path}/c.json refused: account: cash: 'much' is not a number" in err
     assert "2 margined, 1 refused" in err
     code, out, _ = call("margin", tmp_path, "--json")

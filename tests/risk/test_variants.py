@@ -9,6 +9,9 @@ from dataclasses import replace
 import pytest
 
 from holdfast.risk import MODELS, MarginResult, Portfolio, compute_margin, load_portfolio
+from holdfast.risk.grids import scenario_grid
+from holdfast.risk.trades import parse_trade
+from holdfast.risk.whatif import judge
 from tests.support.margin_cases import (
     EXAMPLES,
     PM2_FILES,
@@ -164,6 +167,18 @@ def in_parts(portfolio: Portfolio) -> Portfolio:
 def test_portfolio__with_every_position_in_two_parts__costs_the_same(model: str, file: str) -> None:
     portfolio = load_portfolio(EXAMPLES / file)
     assert near(compute_margin(portfolio, model), compute_margin(in_parts(portfolio), model))
+
+
+@pytest.mark.parametrize("model", ["holdfast", "deribit-pm"])
+def test_grid_and_trades__of_positions_in_two_parts__are_the_same(model: str) -> None:
+    whole = load_portfolio(EXAMPLES / "account.json")
+    parts = in_parts(whole)
+    grids = [scenario_grid(portfolio, [-0.2, 0.1], [0.0, 0.5], model) for portfolio in (whole, parts)]
+    assert grids[0] == pytest.approx(grids[1])
+    trade = parse_trade("+5 BTC_USDC-27MAR26-90000-P @ 4400")
+    impacts = [judge(portfolio, [trade], model) for portfolio in (whole, parts)]
+    assert near(impacts[0].before, impacts[1].before)
+    assert near(impacts[0].after, impacts[1].after)
 
 
 @needs_vectors

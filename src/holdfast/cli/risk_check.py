@@ -2,15 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from os import sep
-from os.path import commonpath
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import typer
 
 from holdfast.cli.progress import track
-from holdfast.cli.risk_shared import EXIT_BAD_INPUT
+from holdfast.cli.risk_shared import EXIT_BAD_INPUT, find_folder
 from holdfast.cli.show import note, one_line, print_json, print_table
 from holdfast.risk import InputError, load_cases
 from holdfast.risk.checking import Check, Compared, check_cases
@@ -36,7 +34,7 @@ def check_files(files: Sequence[Path], model: str | None, case: str | None, tole
         print_json(_tell(answers, tolerance, within=not beyond and not refused))
     else:
         if checks:
-            folder = _find_folder(files)
+            folder = find_folder(files)
             checks = [(name.removeprefix(folder), check) for name, check in checks]
             _show(checks, folder)
             typer.echo(_summarise(checks, len(beyond), tolerance))
@@ -60,14 +58,6 @@ def _check_file(path: Path, model: str | None, case: str | None) -> list[Answer]
     except InputError as error:
         return [Answer(f"{path}", error)]
     return [Answer(f"{path}: {name}" if cases.are_named else f"{path}", one) for name, one in found]
-
-
-def _find_folder(files: Sequence[Path]) -> str:
-    """Return what the paths of several files begin with, down to a folder; a table is too narrow for it."""
-    if len(files) == 1 or len({file.is_absolute() for file in files}) > 1:
-        return ""
-    folder = commonpath([file.parent for file in files])
-    return f"{folder}{sep}" if folder else ""
 
 
 def _show(checks: Sequence[tuple[str, Check]], folder: str) -> None:

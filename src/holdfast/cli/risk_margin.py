@@ -15,6 +15,7 @@ from holdfast.cli.risk_shared import (
     CaseName,
     check_model,
     find_files,
+    find_folder,
     load,
     number,
     refuse,
@@ -114,7 +115,9 @@ def _margin_many(files: list[Path], model: str, *, as_json: bool) -> None:
     if as_json:
         print_json({name: tell(answer) for name, answer in answers.items()})
     else:
-        _show_cases({name: answer for name, answer in answers.items() if isinstance(answer, MarginResult)})
+        folder = find_folder(files)
+        margined = {name: answer for name, answer in answers.items() if isinstance(answer, MarginResult)}
+        _show_cases({name.removeprefix(folder): answer for name, answer in margined.items()}, folder)
         for name, error in refused.items():
             note(one_line(f"{name} refused: {error}"))
         note(f"{len(answers) - len(refused)} margined, {len(refused)} refused")
@@ -154,7 +157,7 @@ def _show(result: MarginResult) -> None:
         print_table(("scenario", result.currency), rows, numbers=(result.currency,))
 
 
-def _show_cases(results: dict[str, MarginResult]) -> None:
+def _show_cases(results: dict[str, MarginResult], folder: str = "") -> None:
     columns = ("case", "initial", "maintenance", "mark to market", "currency", "worst scenario")
     rows = [
         (
@@ -167,7 +170,7 @@ def _show_cases(results: dict[str, MarginResult]) -> None:
         )
         for name, result in results.items()
     ]
-    print_table(columns, rows, numbers=columns[1:4])
+    print_table(columns, rows, title=f"in {folder}" if folder else "", numbers=columns[1:4])
 
 
 def _write(amount: float, result: MarginResult) -> str:

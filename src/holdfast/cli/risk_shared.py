@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from os import sep
+from os.path import commonpath
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -41,6 +43,7 @@ __all__ = [
     "check_model",
     "check_pictures",
     "find_files",
+    "find_folder",
     "load",
     "load_one",
     "number",
@@ -123,6 +126,14 @@ def find_files(command: str, paths: Sequence[Path], *, as_json: bool, suffixes: 
             )
         files.extend(inside)
     return files
+
+
+def find_folder(files: Sequence[Path]) -> str:
+    """Return what the paths of several files begin with, down to a folder; a table is too narrow for it."""
+    if len(files) == 1 or len({file.is_absolute() for file in files}) > 1:
+        return ""
+    folder = commonpath([file.parent for file in files])
+    return f"{folder}{sep}" if folder else ""
 
 
 def number(amount: float, currency: str = "USD") -> str:

@@ -18,7 +18,7 @@ from holdfast.risk.holdfast import MODEL
 from holdfast.risk.holdfast.account import open_account
 from holdfast.risk.holdfast.revaluation import revalue
 from holdfast.risk.models import DEFAULT_MODEL, find_model
-from holdfast.risk.portfolio import OptionPosition, Portfolio
+from holdfast.risk.portfolio import OptionPosition, Portfolio, net_positions
 from holdfast.risk.rows import InputError
 
 FloatArray = NDArray[np.float64]
@@ -42,6 +42,7 @@ def scenario_grid(portfolio: Portfolio, spots: ArrayLike, vols: ArrayLike, model
     moves, changes = _check_axis(spots, "spot", SPOT_LEAST), _check_axis(vols, "vol", -1.0)
     if len(moves) * len(changes) > CELLS_MAX:
         raise InputError("grid", "", f"{len(moves)} x {len(changes)} cells are more than {CELLS_MAX:,}")
+    portfolio = net_positions(portfolio)
     if model == MODEL:
         return revalue(open_account(portfolio), portfolio, moves, changes)
     return _revalue_by_black(portfolio, moves, changes)

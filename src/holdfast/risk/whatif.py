@@ -15,7 +15,7 @@ from holdfast.risk.holdfast import MODEL
 from holdfast.risk.holdfast.judging import Fill, judge_fills
 from holdfast.risk.holdfast.market import Contract
 from holdfast.risk.models import DEFAULT_MODEL, compute_margin, find_model
-from holdfast.risk.portfolio import Portfolio
+from holdfast.risk.portfolio import Portfolio, net_positions
 from holdfast.risk.result import Figure, MarginResult
 from holdfast.risk.rows import InputError
 from holdfast.risk.trades import Trade, apply_trades, find_key
@@ -78,6 +78,7 @@ def judge_one_by_one(portfolio: Portfolio, trades: Iterable[Trade], model: str =
 
 def _judge(portfolio: Portfolio, trades: tuple[Trade, ...], model: str) -> tuple[Impact, Portfolio]:
     find_model(model)
+    portfolio = net_positions(portfolio)
     after = apply_trades(portfolio, trades)
     before = replace(portfolio, surfaces=after.surfaces)
     names = tuple(trade.row.removeprefix("trade ").strip("'") for trade in trades)
