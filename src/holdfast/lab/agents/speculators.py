@@ -1,15 +1,14 @@
 """Speculators: futures and short options held near the most that initial margin allows at the time.
 
-A cascade is made by positions that stand near their limit. Of what was liquidated on 10 October 2025, more than 19
-billion dollars, about seven parts in eight were long (CoinGlass); the two exchanges that published their accounts lost
-about half of their open interest within the hour. So five in eight are long a future, one is short one, and two sell
-options, as many puts as calls or puts alone. Each aims at its own share of what its equity may carry, and counts with
-the margin in force when it acts: where margin is lower it holds more, and where margin rises it cannot add. That is
-all by which one margin's traders differ from another's.
+A cascade is made by positions that stand near their limit. Of the 19 billion dollars that venues were reported to have
+liquidated on 10 October 2025, about seven parts in eight were long (CoinGlass). So five speculators in eight are long a
+future, one is short one, and two sell options, puts alone or puts and calls. Each aims at its own share of what its
+equity may carry, and counts with the margin in force when it acts: where margin is lower it holds more, and where
+margin rises it cannot add. That is all by which one margin's traders differ from another's.
 
-Money follows Zipf's law, as trading accounts do (Gabaix, Annual Review of Economics 2009): the k-th of a hundred has
-a k-th part of the largest. One in three heeds a margin call, by closing down to its aim; the others ride it out, as
-those must have whom venues closed by force.
+Money follows Zipf's law, as wealth and trades do (Gabaix, Power Laws in Economics and Finance, 2009): the largest sum
+over a number from 1 to 100. One in three heeds a margin call, by closing down to its aim; the others ride it out, as
+those must have whom venues closed by force. Aims and that share are assumptions, the same for every margin.
 """
 
 from enum import Enum
