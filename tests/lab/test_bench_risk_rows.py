@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from holdfast.lab.bench.risk import exchange, margin, pricing, quoting
+from holdfast.lab.bench.risk import exchange, margin, peers, pricing, quoting
 from holdfast.lab.bench.risk.child import GROWTH, Task, measure
 from holdfast.lab.bench.risk.duel import (
     Duel,
@@ -60,6 +60,12 @@ def test_inexact__compiled__prices_the_same() -> None:
     assert "prices differ by" in duel.compare(own, peer).words
     with pytest.raises(WrongResultError, match="the Greeks, by"):
         duel.compare(own, peer._replace(vega=peer.vega * 1.001))
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="the inexact kernel needs gcc")
+def test_inexact__loaded__leaves_this_process_its_subnormals() -> None:
+    peers.compile_inexact()
+    assert np.array([1e-310])[0] / 2 > 0
 
 
 @pytest.mark.parametrize(

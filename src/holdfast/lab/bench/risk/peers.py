@@ -24,7 +24,7 @@ IntArray = NDArray[np.int64]
 AnyArray = FloatArray | NDArray[np.bool_]
 
 _SOURCE: Final = Path(__file__).parents[5] / "benches" / "black76_inexact.c"
-_FLAGS: Final = ("-Ofast", "-march=native", "-shared", "-fPIC")
+_FLAGS: Final = ("-Ofast", "-march=native", "-fPIC", "-c")
 # What makes the compiler take all of the processor that it has.
 _FLAGS_X86: Final = ("-mprefer-vector-width=512",)
 _LIBRARIES_X86: Final = ("-lmvec",)
@@ -138,12 +138,11 @@ def compile_inexact() -> Callable[[Sequence[AnyArray], Sequence[FloatArray]], No
     is_x86 = platform.system() == "Linux" and platform.machine() == "x86_64"
     extra, libraries = (_FLAGS_X86, _LIBRARIES_X86) if is_x86 else ((), ())
     with TemporaryDirectory() as folder:
-        target = Path(folder) / "inexact.so"
-        command = [compiler, *_FLAGS, *extra, str(_SOURCE), "-o", str(target), *libraries, "-lm"]
-        done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 -- a fixed command
-        if done.returncode != 0:
-            raise PeerMissingError(f"the C compiler refuses: {done.stderr.decode(errors='replace').strip()[:200]}")
-        library = ctypes.CDLL(str(target))
+        target, library_path = Path(folder) / "inexact.o", Path(folder) / "inexact.so"
+        _call_compiler(compiler, *_FLAGS, *extra, str(_SOURCE), "-o", str(target))
+        # Linked without -Ofast, with which loading the library would flush subnormals in the whole process.
+        _call_compiler(compiler, "-shared", str(target), "-o", str(library_path), *libraries, "-lm")
+        library = ctypes.CDLL(str(library_path))
     function = library.black76_inexact
     function.restype = None
     function.argtypes = [ctypes.c_long, *[ctypes.c_void_p] * _POINTERS]
@@ -152,6 +151,12 @@ def compile_inexact() -> Callable[[Sequence[AnyArray], Sequence[FloatArray]], No
         function(len(inputs[0]), *(array.ctypes.data for array in (*inputs, *outputs)))
 
     return call
+
+
+def _call_compiler(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 -- a fixed command
+    if done.returncode != 0:
+        raise PeerMissingError(f"the C compiler refuses: {done.stderr.decode(errors='replace').strip()[:200]}")
 
 
 def _load(name: str) -> object:
