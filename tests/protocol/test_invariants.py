@@ -24,7 +24,7 @@ from holdfast.protocol.book import handlers as book
 from holdfast.protocol.book.state import ORDERS, Order, Side
 from holdfast.protocol.instruments.state import INSTRUMENTS, LISTING
 from holdfast.protocol.ledger import handlers as ledger
-from holdfast.protocol.ledger.state import BALANCE_PAGES, BALANCES, DUST, USDC
+from holdfast.protocol.ledger.state import BALANCES, COIN_PAGES, DUST, USDC
 from holdfast.protocol.liquidation.handlers import list_unhealthy
 from holdfast.protocol.liquidation.state import LIQUIDATIONS, Liquidation, Stage
 from holdfast.protocol.margin import handlers as margin
@@ -109,9 +109,7 @@ def leave_a_page_behind(draft: Draft, _: BlockContext, market: Market) -> None:
 @fault("INDICES_EQUAL_PRIMARY")
 def forget_a_coin_in_its_page(draft: Draft, _: BlockContext, market: Market) -> None:
     page, key = divmod(market.id(2), 1 << PAGE_BITS)
-    columns = draft[BALANCE_PAGES][page]
-    cash = int(columns.values[USDC, list(columns.keys).index(key)])
-    draft[BALANCE_PAGES].put(page, columns.change([(key, (cash, 0, 0, 0))]))
+    draft[COIN_PAGES].put(page, draft[COIN_PAGES][page].change([(key, None)]))
 
 
 @fault("MARGIN_CACHE_FRESH")

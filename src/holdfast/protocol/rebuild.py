@@ -9,7 +9,7 @@ from holdfast.protocol.book.state import OPEN_ORDERS, ORDER_COLUMNS, QUOTES, SID
 from holdfast.protocol.instruments import handlers as instruments
 from holdfast.protocol.instruments.state import NAMES, SERIES
 from holdfast.protocol.ledger import handlers as ledger
-from holdfast.protocol.ledger.state import BALANCE_PAGES
+from holdfast.protocol.ledger.state import CASH_PAGES, COIN_PAGES
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.portfolio.state import HOLDERS, HOLDINGS, POSITION_PAGES
@@ -21,7 +21,8 @@ from holdfast.state.table import AnyTable
 # leaf tables stand for them.
 DERIVED: Final[tuple[AnyTable, ...]] = (
     OWNERS,
-    BALANCE_PAGES,
+    CASH_PAGES,
+    COIN_PAGES,
     HOLDINGS,
     HOLDERS,
     POSITION_PAGES,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from holdfast.primitives.check import BrokenInvariantError
 from holdfast.protocol.accounts.state import BACKSTOP, CLEARING_BASE, INSURANCE_FUND
 from holdfast.protocol.ledger import handlers as ledger
-from holdfast.protocol.ledger.state import BALANCE_PAGES, BALANCES, BTC, DUST, USDC
+from holdfast.protocol.ledger.state import BALANCES, BTC, CASH_PAGES, COIN_PAGES, DUST, USDC
 from holdfast.protocol.limits import COIN_ATOMS_MAX
 from holdfast.protocol.schema import TABLES
 from holdfast.state.draft import Draft
@@ -64,14 +64,16 @@ def test_pages__after_any_moves_in_any_blocks__are_the_balances(blocks: list[Mov
             held = ledger.get_balance(draft, payer, asset_id)
             ledger.move(draft, payer, payee, asset_id, amount if asset_id == USDC else min(amount, held))
             ledger.refresh(draft)
-        told = {
-            (page << 10) + int(key): tuple(columns.values[:, place].tolist())
-            for page, columns in draft[BALANCE_PAGES].items()
-            for place, key in enumerate(columns.keys)
-        }
-        rows = {one: tuple(ledger.get_balance(draft, one, asset_id) for asset_id in range(4)) for one in ACCOUNTS[1:-1]}
-        assert told == {one: row for one, row in rows.items() if any(row)}
-        assert draft[BALANCE_PAGES].as_dict() == ledger.make_balance_pages(draft)
+        for pages, assets in ((CASH_PAGES, (0,)), (COIN_PAGES, (1, 2, 3))):
+            told = {
+                (page << 10) + int(key): tuple(columns.values[:, place].tolist())
+                for page, columns in draft[pages].items()
+                for place, key in enumerate(columns.keys)
+            }
+            rows = {one: tuple(ledger.get_balance(draft, one, asset) for asset in assets) for one in ACCOUNTS[1:-1]}
+            assert told == {one: row for one, row in rows.items() if any(row)}
+        assert draft[CASH_PAGES].as_dict() == ledger.make_cash_pages(draft)
+        assert draft[COIN_PAGES].as_dict() == ledger.make_coin_pages(draft)
         draft = commit(state, draft)
 
 

@@ -11,7 +11,7 @@ from holdfast.protocol.accounts.state import BACKSTOP
 from holdfast.protocol.collateral.params import COINS, COLLATERAL, CollateralAsset
 from holdfast.protocol.collateral.rules import compute_value_atoms
 from holdfast.protocol.ledger import handlers as ledger
-from holdfast.protocol.ledger.state import BALANCE_PAGES, USDC
+from holdfast.protocol.ledger.state import CASH_PAGES, COIN_PAGES, USDC
 from holdfast.protocol.limits import COIN_ATOMS_MAX, COIN_VALUE_USD_MAX, PRICE_E8_MAX
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin import rules
@@ -165,7 +165,8 @@ def test_restore__of_the_primary_rows__gives_the_same_pages_and_margins(market: 
         if table.tag is not None:
             copy[table].fill(source[table].as_dict())
     rebuild.restore(copy)
-    assert copy[BALANCE_PAGES].as_dict() == source[BALANCE_PAGES].as_dict()
+    for pages in (CASH_PAGES, COIN_PAGES):
+        assert copy[pages].as_dict() == source[pages].as_dict()
     restored = copy[RISK_MATRIX][0]
     rebuild.refresh_columns(source)
     margin.revalue(source)

@@ -41,7 +41,8 @@ def make_sheet(rng: np.random.Generator, accounts: int, lots_max: int) -> Sheet:
     return Sheet(
         page=0,
         positions=empty_columns(2),
-        balances=empty_columns(4),
+        cash=empty_columns(1),
+        coins=empty_columns(3),
         instrument_ids=nothing,
         exposed_ids=nothing,
         numbers={},
@@ -51,7 +52,8 @@ def make_sheet(rng: np.random.Generator, accounts: int, lots_max: int) -> Sheet:
         lots=rng.integers(-lots_max, lots_max, int(starts[-1])),
         costs_atoms=nothing,
         future_costs_atoms=nothing,
-        balances_atoms=np.zeros((4, accounts), dtype=np.int64),
+        cash_atoms=nothing,
+        coins_atoms=np.zeros((3, accounts), dtype=np.int64),
     )
 
 
@@ -97,7 +99,7 @@ def test_native__nobody_and_nothing_held__is_nothing() -> None:
     lines = make_lines(rng, 10**6)
     array = RiskArray(*[None] * len(RiskArray._fields))  # type: ignore[arg-type]
     for accounts in (0, 3):
-        sheet = make_loose_sheet(array, np.arange(accounts), np.zeros((4, accounts), dtype=np.int64))
+        sheet = make_loose_sheet(array, np.arange(accounts), np.zeros(accounts, dtype=np.int64))
         none = np.full(accounts, -1)
         extras = Extras(none, np.zeros((0, 3, 32), dtype=np.int64), none, np.zeros((0, 3, 32), dtype=np.int64))
         nothing = sum_accounts_numpy(sheet, lines, extras, 500_000)

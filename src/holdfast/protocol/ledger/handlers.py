@@ -5,12 +5,12 @@ from typing import Final
 
 from holdfast.primitives.check import ensure
 from holdfast.protocol.accounts.state import INSURANCE_FUND, PAGE_BITS, is_margined
-from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCE_PAGES, BALANCES, DUST, USDC, VAULT, VaultTotals
+from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCES, CASH_PAGES, COIN_PAGES, DUST, USDC, VAULT, VaultTotals
 from holdfast.protocol.limits import COIN_ATOMS_MAX
 from holdfast.state.columns import Columns, Located, make_pages, refresh_pages
 from holdfast.state.draft import Draft
 
-_COLUMNS: Final = len(ASSET_NAMES)
+_COINS: Final = range(USDC + 1, len(ASSET_NAMES))
 
 
 def get_balance(draft: Draft, account_id: int, asset_id: int) -> int:
@@ -78,26 +78,42 @@ def book_dust(draft: Draft, payer_id: int, asset_id: int, amount_atoms: int) -> 
 
 def refresh(draft: Draft) -> None:
     """Bring the pages up to the balances as of now."""
-    refresh_pages(draft[BALANCE_PAGES], _locate(draft, draft[BALANCES].changes()), _COLUMNS)
+    changes = draft[BALANCES].changes()
+    refresh_pages(draft[CASH_PAGES], _locate_cash(changes.items()), 1)
+    refresh_pages(draft[COIN_PAGES], _locate_coins(draft, changes), len(_COINS))
 
 
-def make_balance_pages(draft: Draft) -> dict[int, Columns]:
-    """Return the pages of all balances, made anew."""
-    return make_pages(_locate(draft, draft[BALANCES].keys()), _COLUMNS)
+def make_cash_pages(draft: Draft) -> dict[int, Columns]:
+    """Return the pages of all cash, made anew."""
+    return make_pages(_locate_cash(draft[BALANCES].items()), 1)
+
+
+def make_coin_pages(draft: Draft) -> dict[int, Columns]:
+    """Return the pages of all coins, made anew."""
+    return make_pages(_locate_coins(draft, draft[BALANCES].keys()), len(_COINS))
 
 
 def rebuild(draft: Draft) -> None:
-    """Rebuild the pages of balances."""
-    draft[BALANCE_PAGES].fill(make_balance_pages(draft))
+    """Rebuild the pages of cash and of coins."""
+    draft[CASH_PAGES].fill(make_cash_pages(draft))
+    draft[COIN_PAGES].fill(make_coin_pages(draft))
 
 
-def _locate(draft: Draft, keys: Iterable[tuple[int, int]]) -> Iterator[Located]:
-    """Yield the balances of each account that margin judges and that has one at these keys."""
+def _locate_cash(rows: Iterable[tuple[tuple[int, int], int | None]]) -> Iterator[Located]:
+    """Yield the cash of accounts that margin judges."""
+    for (account_id, asset_id), amount in rows:
+        if asset_id == USDC and is_margined(account_id):
+            page = account_id >> PAGE_BITS
+            yield page, account_id - (page << PAGE_BITS), None if amount is None else (amount,)
+
+
+def _locate_coins(draft: Draft, keys: Iterable[tuple[int, int]]) -> Iterator[Located]:
+    """Yield all coins of each account that margin judges and that has a coin's balance at one of these keys."""
     get = draft[BALANCES].get
-    for account_id in sorted({account_id: True for account_id, _ in keys}):
+    for account_id in sorted({account_id: True for account_id, asset_id in keys if asset_id != USDC}):
         if is_margined(account_id):
             page = account_id >> PAGE_BITS
-            row = tuple(get((account_id, asset_id)) or 0 for asset_id in range(_COLUMNS))
+            row = tuple(get((account_id, asset_id)) or 0 for asset_id in _COINS)
             yield page, account_id - (page << PAGE_BITS), row if any(row) else None
 
 

@@ -25,6 +25,8 @@ class VaultTotals(Record):
 
 BALANCES: Final = Table[tuple[int, int], int]("balances", ["u64", "u64"], int, tag=10)
 VAULT: Final = Table[int, VaultTotals]("vault", ["u64"], VaultTotals, tag=11)
-# Balances of margined accounts by page: place of the account in its page -> atoms of each asset, in the assets' order.
-BALANCE_PAGES: Final = Table[int, Columns]("balance pages", ["u64"], Columns, tag=None)
+# Balances of margined accounts by page: place of the account in its page -> atoms; of coins BTC, ETH and USDT.
+# Why apart: cash changes with every fill, coins hardly ever.
+CASH_PAGES: Final = Table[int, Columns]("cash pages", ["u64"], Columns, tag=None)
+COIN_PAGES: Final = Table[int, Columns]("coin pages", ["u64"], Columns, tag=None)
 DUST: Final = Table[int, int]("dust", ["u64"], int, tag=12)

@@ -15,7 +15,7 @@ from holdfast.protocol.book.state import FLAG_QUOTE, Order, Side
 from holdfast.protocol.collateral import rules as collateral
 from holdfast.protocol.collateral.params import COINS, COLLATERAL
 from holdfast.protocol.ledger import handlers as ledger
-from holdfast.protocol.ledger.state import BALANCE_PAGES, BALANCES, USDC
+from holdfast.protocol.ledger.state import BALANCES, CASH_PAGES, USDC
 from holdfast.protocol.limits import ACCOUNT_LOTS_MAX
 from holdfast.protocol.margin import rules
 from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSE_INDEX, check
@@ -220,9 +220,9 @@ def _list_day_starts(draft: Draft, matrix: RiskMatrix) -> dict[int, DayStart]:
     """Return the row of every account with a balance, a position or an order: equity is cash where none has a risk."""
     rows: dict[int, DayStart] = {}
     ledger.refresh(draft)
-    for page, balances in draft[BALANCE_PAGES].items():
-        account_ids, cash = balances.keys + (page << PAGE_BITS), balances.values[USDC]
-        for account_id, atoms in zip(account_ids.tolist(), cash.tolist(), strict=True):
+    for page, cash in draft[CASH_PAGES].items():
+        account_ids = cash.keys + (page << PAGE_BITS)
+        for account_id, atoms in zip(account_ids.tolist(), cash.values[0].tolist(), strict=True):
             rows[account_id] = DayStart(atoms, 0, has_held=False)
     has_held = np.concatenate([np.diff(sheet.starts) > 0 for sheet in matrix.sheets])
     columns = (matrix.account_ids, matrix.equity_atoms, has_held)

@@ -75,7 +75,8 @@ class Sources(NamedTuple):
     """What the risk of all accounts is made of, as columns by page, ascending."""
 
     positions: dict[int, Columns]
-    balances: dict[int, Columns]
+    cash: dict[int, Columns]
+    coins: dict[int, Columns]
     orders: Columns
 
 
@@ -88,7 +89,8 @@ class Sheet(NamedTuple):
 
     page: int
     positions: Columns
-    balances: Columns
+    cash: Columns
+    coins: Columns
     instrument_ids: Int64Array
     exposed_ids: Int64Array  # accounts with a coin or a debt, ascending
     numbers: dict[int, int]  # account id -> k
@@ -98,7 +100,8 @@ class Sheet(NamedTuple):
     lots: Int64Array
     costs_atoms: Int64Array  # by account: of all positions
     future_costs_atoms: Int64Array
-    balances_atoms: Int64Array  # int64[assets, accounts]
+    cash_atoms: Int64Array
+    coins_atoms: Int64Array  # int64[3, accounts], in the order of the universes
 
 
 class Orders(NamedTuple):

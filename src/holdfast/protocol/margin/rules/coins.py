@@ -21,9 +21,8 @@ from holdfast.state.draft import Draft
 ensure(COINS == UNIVERSES, "each coin has its universe, in one order")
 
 
-def value_coins(draft: Draft, array: RiskArray, balances_atoms: Int64Array) -> Coins:
-    """Return what accounts' coins count for, and the shocks that these are under."""
-    amounts_atoms = balances_atoms[list(COINS)]
+def value_coins(draft: Draft, array: RiskArray, amounts_atoms: Int64Array) -> Coins:
+    """Return what accounts' coins, int64[3, accounts], count for, and the shocks that these are under."""
     places = np.flatnonzero(np.bitwise_or.reduce(amounts_atoms, axis=0))
     values = np.zeros((len(places), len(COINS)), dtype=np.int64)
     for universe, asset_id in enumerate(COINS):

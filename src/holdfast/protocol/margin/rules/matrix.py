@@ -11,8 +11,8 @@ from holdfast.primitives.units import PPM, share_ceil
 from holdfast.protocol.accounts.state import PAGE_BITS
 from holdfast.protocol.book.handlers import make_order_columns
 from holdfast.protocol.book.state import FLAG_QUOTE, ORDER_COLUMNS, ORDER_FIELDS, Side
-from holdfast.protocol.ledger.handlers import make_balance_pages
-from holdfast.protocol.ledger.state import ASSET_NAMES, BALANCE_PAGES, USDC
+from holdfast.protocol.ledger.handlers import make_cash_pages, make_coin_pages
+from holdfast.protocol.ledger.state import CASH_PAGES, COIN_PAGES
 from holdfast.protocol.limits import SCENARIOS
 from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSES, MarginParams
 from holdfast.protocol.margin.rules.coins import place_coins, stress_coins, value_coins
@@ -44,14 +44,18 @@ _NO_ORDERS: Final = empty_columns(ORDER_FIELDS)
 
 def read_sources(draft: Draft) -> Sources:
     """Return positions, balances and orders as they are kept from block to block."""
-    positions, balances = dict(draft[POSITION_PAGES].items()), dict(draft[BALANCE_PAGES].items())
-    return Sources(positions, balances, draft[ORDER_COLUMNS].get(0) or _NO_ORDERS)
+    return Sources(
+        dict(draft[POSITION_PAGES].items()),
+        dict(draft[CASH_PAGES].items()),
+        dict(draft[COIN_PAGES].items()),
+        draft[ORDER_COLUMNS].get(0) or _NO_ORDERS,
+    )
 
 
 def make_sources(draft: Draft) -> Sources:
     """Return positions, balances and orders made anew from the primary tables."""
     orders = make_order_columns(draft).get(0) or _NO_ORDERS
-    return Sources(make_position_pages(draft), make_balance_pages(draft), orders)
+    return Sources(make_position_pages(draft), make_cash_pages(draft), make_coin_pages(draft), orders)
 
 
 def compute_matrix(
@@ -68,8 +72,7 @@ def compute_matrix(
     account_ids = np.concatenate([sheet.account_ids for sheet in sheets])
     firsts = np.cumsum([0, *(len(sheet.account_ids) for sheet in sheets)]).tolist()
     orders = _sum_orders(array, sources.orders, account_ids)
-    balances = np.concatenate([sheet.balances_atoms for sheet in sheets], axis=1)
-    coins = value_coins(draft, array, balances)
+    coins = value_coins(draft, array, np.concatenate([sheet.coins_atoms for sheet in sheets], axis=1))
     params = draft[MARGIN_PARAMS][0]
     together = orders.plain + orders.quotes
     sums, room = make_room(len(account_ids)), np.empty((1 << PAGE_BITS, *_SHAPE), dtype=np.int64)
@@ -98,7 +101,7 @@ def compute_matrix(
         gross_lots=sums.gross_lots,
         future_lots=sums.future_lots,
         open_lots=open_lots,
-        equity_atoms=balances[USDC] + marks + worth,
+        equity_atoms=np.concatenate([sheet.cash_atoms for sheet in sheets]) + marks + worth,
         maintenance_atoms=_maintenance(params, charges, sums),
         need_atoms=_initial_bound(params, charges, sums) - marks - worth,
         lots=sums.gross_lots.sum(axis=0) + open_lots,
@@ -172,13 +175,12 @@ def _make_loose_sheet(array: RiskArray, sources: Sources, held: tuple[Sheet, ...
     paged = np.concatenate([asked[:0], *(sheet.account_ids for sheet in held)])
     is_loose = np.searchsorted(paged, asked) == np.searchsorted(paged, asked, side="right")
     account_ids = asked[is_loose]
-    pages = account_ids >> PAGE_BITS
-    balances = np.zeros((len(ASSET_NAMES), len(account_ids)), dtype=np.int64)
+    pages, cash_atoms = account_ids >> PAGE_BITS, np.zeros(len(account_ids), dtype=np.int64)
     for page in np.unique(pages).tolist():
-        found = sources.balances.get(page)
-        if found is not None:
-            balances[:, pages == page] = pick_balances(found, account_ids[pages == page] - (page << PAGE_BITS))
-    return make_loose_sheet(array, account_ids, balances)
+        cash = sources.cash.get(page)
+        if cash is not None:
+            cash_atoms[pages == page] = pick_balances(cash, page, account_ids[pages == page])[0]
+    return make_loose_sheet(array, account_ids, cash_atoms)
 
 
 def _sum_orders(array: RiskArray, orders: Columns, account_ids: Int64Array) -> Orders:

@@ -6,14 +6,15 @@ import numpy as np
 
 from holdfast.primitives.check import ensure
 from holdfast.protocol.accounts.state import PAGE_BITS
-from holdfast.protocol.ledger.state import ASSET_NAMES, USDC
+from holdfast.protocol.margin.params import UNIVERSES
 from holdfast.protocol.margin.state import Int32Array, Int64Array, Sheet, Sources
 from holdfast.protocol.portfolio.state import INSTRUMENT_BITS
 from holdfast.protocol.surface.state import RiskArray
 from holdfast.state.columns import Columns, empty_columns
 
 _NO_POSITIONS: Final = empty_columns(2)
-_NO_BALANCES: Final = empty_columns(len(ASSET_NAMES))
+_NO_CASH: Final = empty_columns(1)
+_NO_COINS: Final = empty_columns(len(UNIVERSES))
 _INSTRUMENT_MASK: Final = (1 << INSTRUMENT_BITS) - 1
 _LOOSE_PAGE: Final = -1
 
@@ -25,12 +26,12 @@ def make_sheets(array: RiskArray, sources: Sources, kept: dict[int, Sheet]) -> t
     """
     sheets: list[Sheet] = []
     find = _find_places(array)
-    for page in sorted({**sources.positions, **sources.balances}):
+    for page in sorted({**sources.positions, **sources.cash, **sources.coins}):
         positions = sources.positions.get(page, _NO_POSITIONS)
-        balances = sources.balances.get(page, _NO_BALANCES)
+        cash, coins = sources.cash.get(page, _NO_CASH), sources.coins.get(page, _NO_COINS)
         sheet = kept.get(page)
-        if sheet is None or sheet.balances is not balances:
-            exposed_ids = _list_exposed(page, balances)
+        if sheet is None or sheet.cash is not cash or sheet.coins is not coins:
+            exposed_ids = _list_exposed(page, cash, coins)
         else:
             exposed_ids = sheet.exposed_ids
         if not len(positions.keys) and not len(exposed_ids):
@@ -39,9 +40,10 @@ def make_sheets(array: RiskArray, sources: Sources, kept: dict[int, Sheet]) -> t
             sheet = _make_sheet(page, positions, exposed_ids, array, find, sheet)
         elif sheet.positions is not positions:
             sheet = _change_sheet(sheet, positions, array)
-        if sheet.balances is not balances:
-            balances_atoms = pick_balances(balances, sheet.account_ids - (page << PAGE_BITS))
-            sheet = sheet._replace(balances=balances, balances_atoms=balances_atoms)
+        if sheet.cash is not cash:
+            sheet = sheet._replace(cash=cash, cash_atoms=pick_balances(cash, page, sheet.account_ids)[0])
+        if sheet.coins is not coins:
+            sheet = sheet._replace(coins=coins, coins_atoms=pick_balances(coins, page, sheet.account_ids))
         sheets.append(sheet)
     return tuple(sheets)
 
@@ -54,7 +56,7 @@ def _make_sheet(
     find: Int32Array,
     before: Sheet | None,
 ) -> Sheet:
-    """Return the sheet of a page, without its balances; `before` lends what has not changed."""
+    """Return the sheet of a page, without its cash and coins; `before` lends what has not changed."""
     keys, (lots, costs) = positions.keys, positions.values
     holders = (keys >> INSTRUMENT_BITS) + (page << PAGE_BITS)
     account_ids = np.union1d(holders[np.flatnonzero(np.diff(holders, prepend=-1))], exposed_ids)
@@ -65,7 +67,8 @@ def _make_sheet(
     return Sheet(
         page=page,
         positions=positions,
-        balances=_NO_BALANCES,
+        cash=_NO_CASH,
+        coins=_NO_COINS,
         instrument_ids=array.instrument_ids,
         exposed_ids=exposed_ids,
         numbers=before.numbers if before is not None and is_same else _number(account_ids),
@@ -75,7 +78,8 @@ def _make_sheet(
         lots=lots,
         costs_atoms=_sum_spans(costs, starts),
         future_costs_atoms=_sum_spans(costs * array.is_future[places], starts),
-        balances_atoms=np.zeros((len(ASSET_NAMES), len(account_ids)), dtype=np.int64),
+        cash_atoms=np.zeros(len(account_ids), dtype=np.int64),
+        coins_atoms=np.zeros((len(UNIVERSES), len(account_ids)), dtype=np.int64),
     )
 
 
@@ -111,14 +115,15 @@ def _first_id(array: RiskArray) -> int:
     return int(array.instrument_ids[0]) if len(array.instrument_ids) else 0
 
 
-def make_loose_sheet(array: RiskArray, account_ids: Int64Array, balances_atoms: Int64Array) -> Sheet:
-    """Return the sheet of accounts that have something to margin but are on no page's sheet."""
+def make_loose_sheet(array: RiskArray, account_ids: Int64Array, cash_atoms: Int64Array) -> Sheet:
+    """Return the sheet of accounts that have something to margin, but no position, coin or debt."""
     nothing = np.zeros(len(account_ids), dtype=np.int64)
     no_places: Int32Array = np.zeros(0, dtype=np.int32)
     return Sheet(
         page=_LOOSE_PAGE,
         positions=_NO_POSITIONS,
-        balances=_NO_BALANCES,
+        cash=_NO_CASH,
+        coins=_NO_COINS,
         instrument_ids=array.instrument_ids,
         exposed_ids=account_ids[:0],
         numbers=_number(account_ids),
@@ -128,26 +133,28 @@ def make_loose_sheet(array: RiskArray, account_ids: Int64Array, balances_atoms: 
         lots=np.zeros(0, dtype=np.int64),
         costs_atoms=nothing,
         future_costs_atoms=nothing,
-        balances_atoms=balances_atoms,
+        cash_atoms=cash_atoms,
+        coins_atoms=np.zeros((len(UNIVERSES), len(account_ids)), dtype=np.int64),
     )
 
 
-def pick_balances(balances: Columns, keys: Int64Array) -> Int64Array:
-    """Return the balances of a page's accounts at ascending keys, int64[assets, keys]; 0 for one that has none."""
-    if np.array_equal(keys, balances.keys):
-        return balances.values
-    places = np.searchsorted(balances.keys, keys)
-    found = np.zeros((len(ASSET_NAMES), len(keys)), dtype=np.int64)
-    inside = np.flatnonzero(places < len(balances.keys))
-    inside = inside[balances.keys[places[inside]] == keys[inside]]
-    found[:, inside] = balances.values[:, places[inside]]
+def pick_balances(columns: Columns, page: int, account_ids: Int64Array) -> Int64Array:
+    """Return the balances of ascending accounts of a page, int64[columns, accounts]; 0 for one that has none."""
+    keys = account_ids - (page << PAGE_BITS)
+    if np.array_equal(keys, columns.keys):
+        return columns.values
+    places = np.searchsorted(columns.keys, keys)
+    found = np.zeros((len(columns.values), len(keys)), dtype=np.int64)
+    inside = np.flatnonzero(places < len(columns.keys))
+    inside = inside[columns.keys[places[inside]] == keys[inside]]
+    found[:, inside] = columns.values[:, places[inside]]
     return found
 
 
-def _list_exposed(page: int, balances: Columns) -> Int64Array:
+def _list_exposed(page: int, cash: Columns, coins: Columns) -> Int64Array:
     """Return the accounts of a page with a coin or a debt."""
-    coins = np.bitwise_or.reduce(balances.values[USDC + 1 :], axis=0)
-    keys: Int64Array = balances.keys[(coins != 0) | (balances.values[USDC] < 0)]
+    debtors = cash.keys[cash.values[0] < 0]
+    keys: Int64Array = np.union1d(coins.keys, debtors) if len(debtors) else coins.keys
     return keys + (page << PAGE_BITS)
 
 
