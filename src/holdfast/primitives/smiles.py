@@ -43,8 +43,9 @@ E12: Final = 10**12
 THETA_MIN_E12: Final = 1
 THETA_MAX_E12: Final = 100 * E12  # a volatility of 1,000 % for a year
 RHO_MAX_PPM: Final = 990_000
-ETA_MAX_PPM: Final = 2 * PPM
-SLOPE_MAX_E12: Final = 2 * PPM * PPM  # eta (1 + |rho|) <= 2
+ETA_MAX_PPM: Final = 4 * PPM
+SLOPE_MAX_E12: Final = 4 * PPM * PPM  # eta (1 + |rho|) <= 4
+SKEW_PPM: Final = -250_000  # what a skew shock adds to rho
 SHIFT_MAX_PPM: Final = 6 * PPM
 WIDTH_MIN_PPM: Final = 50_000
 WIDTH_MAX_PPM: Final = 60 * PPM
@@ -107,7 +108,16 @@ def is_arbitrage_free(smiles: Sequence[Smile]) -> bool:
     if any(near.theta_e12 > far.theta_e12 for near, far in pairwise(smiles)):
         return False
     shapes = _compute_shapes(smiles)
-    return _has_no_butterfly(smiles, shapes) and _has_no_calendar(smiles, shapes)
+    if not (_has_no_butterfly(smiles, shapes) and _has_no_calendar(smiles, shapes)):
+        return False
+    skewed = [skew(smile) for smile in smiles]
+    return _has_no_butterfly(skewed, _compute_shapes(skewed))
+
+
+def skew(smile: Smile) -> Smile:
+    """Return a smile under the skew shock: puts dearer, calls cheaper, as far as its bounds let it."""
+    most = min(div_floor(SLOPE_MAX_E12, smile.eta_ppm) - PPM, RHO_MAX_PPM)
+    return smile._replace(rho_ppm=max(smile.rho_ppm + SKEW_PPM, -most))
 
 
 def _is_bounded(smile: Smile) -> bool:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.primitives.smiles import Smile
+from holdfast.primitives.smiles import RHO_MAX_PPM, SKEW_PPM, SLOPE_MAX_E12, Smile
 from holdfast.primitives.units import PPM
 
 Floats = npt.NDArray[np.float64]
@@ -46,6 +46,12 @@ def from_integers(smile: Smile) -> Shape:
 def to_integers(shape: Shape) -> Smile:
     """Return the nearest integers."""
     return Smile(round(shape.theta * _THETA_SCALE), *(round(value * PPM) for value in shape[1:]))
+
+
+def skew_shape(shape: Shape) -> Shape:
+    """Return a smile under the chain's skew shock."""
+    most = min(SLOPE_MAX_E12 / PPM**2 / shape.eta - 1, RHO_MAX_PPM / PPM)
+    return shape._replace(rho=max(shape.rho + SKEW_PPM / PPM, -most))
 
 
 def compute_form(shape: Shape, z: Floats) -> tuple[Floats, Floats, Floats]:
