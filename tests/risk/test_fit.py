@@ -10,10 +10,11 @@ from holdfast.protocol.limits import EXTENSION_BYTES_MAX
 from holdfast.protocol.oracle.messages import decode_report, encode_report
 from holdfast.risk import InputError
 from holdfast.risk.chain import load_chains, read_chains
-from holdfast.risk.fit import compute_vols, fit_chain
+from holdfast.risk.fit import fit_chain
 from holdfast.risk.fit_report import CORE_LIMIT, WINGS_LIMIT, compute_kernel_vols, make_report, measure
 from holdfast.risk.implied import compute_delta, compute_deviation, compute_premium
 from holdfast.risk.least_squares import minimise
+from holdfast.risk.points import compute_vols
 from holdfast.risk.smile import from_integers, to_integers
 from tests.support.chains import CHAINS, EXAMPLE, SHAPES, make_lines, needs_chains, to_csv
 
