@@ -1,11 +1,14 @@
 """Surfaces out of chains: known smiles are found again, arbitrage never survives, real chains are met within limits."""
 
+import datetime as dt
 import math
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from holdfast.primitives.smiles import is_arbitrage_free
+from holdfast.primitives.smiles import is_arbitrage_free, skew
 from holdfast.protocol.limits import EXTENSION_BYTES_MAX
 from holdfast.protocol.oracle.messages import decode_report, encode_report
 from holdfast.risk import InputError
@@ -15,8 +18,8 @@ from holdfast.risk.fit_report import CORE_LIMIT, WINGS_LIMIT, compute_kernel_vol
 from holdfast.risk.implied import compute_delta, compute_deviation, compute_premium
 from holdfast.risk.least_squares import minimise
 from holdfast.risk.points import compute_vols
-from holdfast.risk.smile import from_integers, to_integers
-from tests.support.chains import CHAINS, EXAMPLE, SHAPES, make_lines, needs_chains, to_csv
+from holdfast.risk.smile import compute_variance, from_integers, skew_shape, to_integers
+from tests.support.chains import CHAINS, DAYS, EXAMPLE, FORWARD, SHAPES, TIME, make_lines, needs_chains, to_csv
 
 
 def test_implied__of_any_premium__is_the_deviation_that_made_it() -> None:
@@ -96,6 +99,52 @@ def test_fit__chain_with_a_butterfly__leaves_no_arbitrage() -> None:
     report = measure(fit_chain(read_chains(to_csv(lines))[0]))
     assert report.density_least > 0
     assert report.butterflies == report.crossings == 0
+
+
+wild_quotes = st.lists(
+    st.tuples(
+        st.integers(0, len(SHAPES) - 1),
+        st.integers(40, 250).map(lambda thousands: thousands * 1_000),
+        st.sampled_from("CP"),
+        st.floats(-0.1, 1.5) | st.floats(0, 0.05),
+        st.floats(-0.1, 1.5) | st.floats(0, 0.05),
+        st.sampled_from(("", "0", "0.3", "0.9", "40")),
+    ),
+    min_size=1,
+    max_size=80,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(wild=wild_quotes, base=st.integers(0, len(SHAPES)))
+def test_fit__of_any_chain_that_can_be_read__is_a_refusal_or_an_admissible_surface(
+    wild: list[tuple[int, int, str, float, float, str]], base: int
+) -> None:
+    lines = make_lines(SHAPES[:base], half_spread=3e-4)
+    for place, strike, side, bid, ask, mark in wild:
+        expiry = (TIME + dt.timedelta(days=DAYS[place])).replace(hour=8)
+        name = f"BTC-{expiry:%d%b%y}-{strike}-{side}".upper()
+        lines.append([name, TIME.isoformat(), f"{bid:.6f}", f"{ask:.6f}", f"{FORWARD}", mark])
+    chain = read_chains(to_csv(lines))[0]
+    assert sum(map(len, chain.expiries.values())) + sum(chain.left_out.values()) == chain.rows
+    if all(len(quotes) < 5 for quotes in chain.expiries.values()):
+        with pytest.raises(InputError, match="no expiry has 5 usable quotes"):
+            fit_chain(chain)
+        return
+    report = measure(fit_chain(chain))
+    assert report.is_admissible
+    assert report.butterflies == report.crossings == 0
+
+
+def test_fit__under_the_skew_shock__has_no_butterfly_below_nothing() -> None:
+    fit = fit_chain(load_chains(EXAMPLE)[0])
+    for points, smile in zip(fit.points, fit.smiles, strict=True):
+        skewed = skew_shape(from_integers(smile))
+        assert from_integers(skew(smile)) == pytest.approx(skewed, abs=2e-6)
+        strikes = np.linspace(0.2, 4.0, 2_001)
+        deviation = np.sqrt(compute_variance(skewed, np.log(strikes)) * points.averaging)
+        calls = compute_premium(np.log(strikes), deviation) + np.maximum(1 - strikes, 0)
+        assert (calls[:-2] - 2 * calls[1:-1] + calls[2:]).min() > -1e-12
 
 
 def test_fit__to_marks__meets_them_and_not_the_quotes() -> None:

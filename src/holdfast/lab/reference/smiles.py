@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 _PPM: Final = 10**6
 _E9: Final = 10**9
 _E12: Final = 10**12
-_POINTS: Final = range(-50, 51)
+_POINTS: Final = range(-98, 99)
 _SLACK: Final = 4  # millionths that rounding may cost a root
 
 
@@ -83,8 +83,8 @@ def _points(shape: Shape) -> Iterator[_Point]:
 
 @cache
 def _hyperbola(step: int) -> tuple[int, int, int, int]:
-    """Return sinh, cosh, tanh and 1 / cosh^3 of step x ln(11/10), x 1e9 and cut off."""
-    root = Fraction(11, 10) ** step
+    """Return sinh, cosh, tanh and 1 / cosh^3 of step x ln(21/20), x 1e9 and cut off."""
+    root = Fraction(21, 20) ** step
     sinh, cosh = (root - 1 / root) / 2, (root + 1 / root) / 2
     return trunc(_E9 * sinh), trunc(_E9 * cosh), trunc(_E9 * sinh / cosh), trunc(_E9 / cosh**3)
 
