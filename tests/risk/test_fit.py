@@ -191,8 +191,13 @@ def test_fit__of_real_chains_calm_and_in_the_crash__is_within_limits(number: int
         report = measure(fit_chain(chain))
         assert report.errors.core is not None
         assert report.errors.wings is not None
-        assert report.errors.core <= CORE_LIMIT
-        assert report.errors.wings <= WINGS_LIMIT
+        assert report.mark_errors is not None
+        assert report.is_within_limits
+        for errors in (report.errors, report.mark_errors):
+            assert errors.core is not None
+            assert errors.wings is not None
+            assert errors.core <= CORE_LIMIT
+            assert errors.wings <= WINGS_LIMIT
         assert report.is_admissible
         assert report.butterflies == report.crossings == 0
         assert is_arbitrage_free(report.fit.smiles)

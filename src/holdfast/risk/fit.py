@@ -28,9 +28,9 @@ from holdfast.risk.repair import is_clean, repair
 from holdfast.risk.rows import InputError
 from holdfast.risk.smile import (
     Shape,
-    compute_density,
     compute_form,
     compute_variance,
+    judge_form,
     make_grid,
     skew_shape,
     to_integers,
@@ -41,7 +41,7 @@ Floats = npt.NDArray[np.float64]
 QUOTES_MIN: Final = 5  # a smile has five numbers
 
 _POINT: Final = 100.0
-_LEAN: Final = 0.01  # toward an ordinary shape, where quotes leave a shape open
+_LEAN: Final = 0.03  # toward an ordinary shape, where quotes leave a shape open
 _SLOPE_MAX: Final = SLOPE_MAX_E12 / PPM**2
 _SHARE_MIN: Final = 0.015  # of the steepest wings: a smile that is flat has no gradient to find its way back
 _RHO_MAX: Final = 0.985
@@ -168,12 +168,13 @@ def _butterflies(shape: Shape) -> Floats:
 def _shortfalls(shape: Shape) -> Floats:
     """Return by how much the density falls short, at both ends of what shocks make of the variance."""
     z = make_grid(shape, _REACH, 61)
-    value, slope, _ = compute_form(shape, z)
+    form = compute_form(shape, z)
+    value, slope, _ = form
     short = [np.minimum(value - _SHAPE_MIN, 0)]
     safe = np.maximum(value, _SHAPE_MIN / 2)
     short.append(np.minimum(1 - z * slope / (2 * safe) - shape.theta / (1 + 2 * shape.theta) - _DENSITY_MARGIN, 0))
     short.extend(
-        np.where(value > _SHAPE_MIN / 2, np.minimum(compute_density(shape, z, headroom) - _DENSITY_MARGIN, 0), -1)
+        np.where(value > _SHAPE_MIN / 2, np.minimum(judge_form(shape, z, form, headroom) - _DENSITY_MARGIN, 0), -1)
         for headroom in (0.0, 4.0)
     )
     return _DENSITY_WEIGHT * np.concatenate(short)
@@ -213,7 +214,7 @@ def _decode(vector: Floats) -> Shape:
     rho = _RHO_MAX * np.tanh(rho)
     low, high = np.log(_WIDTHS)
     return Shape(
-        theta=float(np.exp(np.clip(theta, -25.0, 4.5))),
+        theta=float(np.exp(min(max(theta, -25.0), 4.5))),
         rho=float(rho),
         # A little inside the bound, so that rounding to integers does not pass it.
         eta=float((_SLOPE_MAX - 8e-6) * (_SHARE_MIN + (1 - _SHARE_MIN) * _logistic(share)) / (1 + abs(rho))),
@@ -228,4 +229,4 @@ def _logit(share: float) -> float:
 
 
 def _logistic(value: float) -> float:
-    return float(1 / (1 + np.exp(-np.clip(value, -30.0, 30.0))))
+    return float(1 / (1 + np.exp(-min(max(value, -30.0), 30.0))))

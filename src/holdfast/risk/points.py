@@ -5,7 +5,7 @@ market they agree to a tenth of a point; in a crash they lie a point apart at th
 right. A smile is fitted to both. An error counts nearly in proportion to itself (soft L1), so that one wrong quote
 bends nothing and a smile may lie anywhere between the two sources. Where quotes are dense the marks count for a little
 more, as they do not jump with one order; in the wings they are the venue's own extrapolation, and quotes count for
-more. All errors weigh by 1 / (spread + half a point).
+more. All errors weigh by 1 / (spread + distance of the sources + one point).
 """
 
 import datetime as dt
@@ -27,10 +27,10 @@ CORE_DELTA: Final = 0.1
 YEAR_S: Final = 365 * 86_400.0
 # How far an error counts by its square: wide at first, to find the right valley, then narrow.
 WIDE_POINTS: Final = 1.0
-NARROW_POINTS: Final = 0.1
+NARROW_POINTS: Final = 0.05
 
-_MARK_SHARE_CORE: Final = 0.64
-_MARK_SHARE_WINGS: Final = 0.25
+_MARK_SHARE_CORE: Final = 0.68
+_MARK_SHARE_WINGS: Final = 0.24
 _SPREAD_FLOOR: Final = 0.01
 _SPREAD_USUAL: Final = 0.02
 _POINT: Final = 100.0

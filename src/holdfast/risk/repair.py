@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from holdfast.primitives.smiles import RHO_MAX_PPM, SKEW_PPM, Smile, is_arbitrage_free
+from holdfast.primitives.smiles import Smile, is_arbitrage_free
 from holdfast.primitives.units import PPM, div_floor
 from holdfast.risk.points import Points, compute_misses
 from holdfast.risk.smile import compute_gaps, from_integers
@@ -69,7 +69,6 @@ def _repair_from(smiles: Sequence[Smile], order: Sequence[int]) -> list[Smile]:
 def _share_shape(smiles: Sequence[Smile]) -> list[Smile]:
     """Return the thetas, made to rise, on the middle skew as SSVI: admissible whatever the quotes."""
     rho = sorted(smile.rho_ppm for smile in smiles)[len(smiles) // 2]
-    steepest = max(abs(rho), min(abs(rho + SKEW_PPM), RHO_MAX_PPM))
-    eta = min(sorted(smile.eta_ppm for smile in smiles)[len(smiles) // 2], div_floor(_SSVI_MAX_E12, PPM + steepest))
+    eta = min(sorted(smile.eta_ppm for smile in smiles)[len(smiles) // 2], div_floor(_SSVI_MAX_E12, PPM + abs(rho)))
     thetas = np.maximum.accumulate([smile.theta_e12 for smile in smiles]).tolist()
     return [Smile(theta, rho, eta) for theta in thetas]

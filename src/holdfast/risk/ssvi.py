@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.primitives.smiles import RHO_MAX_PPM, SKEW_PPM
+from holdfast.primitives.smiles import RHO_MAX_PPM
 from holdfast.primitives.units import PPM
 from holdfast.risk.black import YEAR_S
 from holdfast.risk.least_squares import minimise
@@ -88,7 +88,6 @@ def _list_errors(shape: Shape, moneyness: Sequence[float], vols: Sequence[float]
 def _decode(level: float, x: FloatArray) -> Shape:
     """Return the smile of free parameters, which keep it free of butterfly arbitrage wherever they go."""
     rho = _RHO_MAX * math.tanh(x[1]) if len(x) > 1 else 0.0
-    skewed = min(abs(rho + SKEW_PPM / PPM), RHO_MAX_PPM / PPM)
-    most = BUTTERFLY_MAX / (1 + max(abs(rho), skewed))
+    most = BUTTERFLY_MAX / (1 + abs(rho))
     eta = most / (1 + math.exp(-min(max(x[2], -30.0), 30.0))) if len(x) == _PARAMETERS else min(ETA_UNKNOWN, most)
     return Shape(level * math.exp(min(max(x[0], -20.0), 20.0)), rho, eta, 0.0, 1.0)
