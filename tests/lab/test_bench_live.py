@@ -168,19 +168,25 @@ def test_soak__grows_evenly__tells_slope_and_drift_behind_the_warm_up(tmp_path: 
 
 
 def test_sampler__a_busy_thread__is_charged_with_its_time() -> None:
-    is_over = threading.Event()
+    may_burn = threading.Event()
+    may_end: list[bool] = []
 
     def burn_for_the_test() -> None:
-        while not is_over.is_set():
+        may_burn.wait()
+        while not may_end:
             sum(range(1_000))
 
     thread = threading.Thread(target=burn_for_the_test, name="validator-7", daemon=True)
-    sampler = Sampler()
     thread.start()
-    sampler.start()
-    time.sleep(0.4)
+    sampler = Sampler()
+    sampler.look()
+    may_burn.set()
+    clock = time.pthread_getcpuclockid(thread.ident or 0)
+    while time.clock_gettime(clock) < 0.2:
+        time.sleep(0.01)
+    sampler.look()
+    may_end.append(True)
     profile = sampler.stop()
-    is_over.set()
     thread.join()
     assert profile.threads["validator-7"] > 0.05
     place = max(profile.places, key=lambda one: one.own_s if one.thread == "validator" else 0.0)

@@ -140,8 +140,8 @@ def test_rows__volatility_down__never_below_a_tenth() -> None:
     assert rows[0, 0] == rows[0, 1] < 0
 
 
-def test_rows__correlation_shock_past_the_butterfly_bound__stays_at_the_bound() -> None:
-    slices = make_slices(eta_ppm=1_600_000, rho_ppm=-200_000)
+def test_rows__correlation_shock_past_the_steepest_wings__stays_at_them() -> None:
+    slices = make_slices(eta_ppm=3_200_000, rho_ppm=-200_000)
     options = make_options(STRIKES_E8, 1)
     marks = pricing.compute_marks(slices, options).mark_e8
     rows = pricing.compute_rows(slices, options, make_grid(rho_shift_ppm=ints(-50_000, -600_000)), marks)
@@ -209,7 +209,7 @@ def test_expired_and_still__options_are_worth_their_intrinsic_value() -> None:
 
 def test_extreme_inputs__at_the_edges_of_the_domain__give_bounded_integers() -> None:
     edge = 2**53 - 1
-    forwards, thetas, etas = ints(1, edge), ints(0, 1, 10**14), ints(1, 2_000_000)
+    forwards, thetas, etas = ints(1, edge), ints(0, 1, 10**14), ints(1, 4_000_000)
     mesh = np.array(
         np.meshgrid(
             forwards,

@@ -46,7 +46,7 @@ def price_exactly(case: Case) -> Exact:
     sigma_factor = max(1 + mpmath.mpf(case.vol_ppm * scale_ppm) / 10**12, mpmath.mpf(1) / 10)
     theta = mpmath.mpf(case.theta_e12) / 10**12 * sigma_factor**2
     eta = mpmath.mpf(case.eta_ppm) / 10**6
-    rho_max = max(0, min(2 * 10**12 // case.eta_ppm - 10**6, 999_999))
+    rho_max = max(0, min(4 * 10**12 // case.eta_ppm - 10**6, 990_000))
     rho = mpmath.mpf(min(max(case.rho_ppm + case.rho_shift_ppm, -rho_max), rho_max)) / 10**6
     moving = mpmath.mpf(case.forward_e8) * case.variable_ppm * (10**6 + case.spot_ppm) / 10**20
     forward = mpmath.mpf(case.fixed_e8) / 10**8 + moving
@@ -85,7 +85,7 @@ def draw_case(draw: random.Random, *, shocked: bool) -> Case:
         forward_e8,
         theta_e12,
         draw.randint(-700_000, 300_000),
-        draw.randint(100_000, 1_100_000),
+        draw.randint(100_000, 2_300_000),
         fixed_e8,
         variable_ppm,
         remaining_ms,

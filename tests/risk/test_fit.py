@@ -1,21 +1,25 @@
 """Surfaces out of chains: known smiles are found again, arbitrage never survives, real chains are met within limits."""
 
+import datetime as dt
 import math
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from holdfast.primitives.smiles import is_arbitrage_free
+from holdfast.primitives.smiles import is_arbitrage_free, skew
 from holdfast.protocol.limits import EXTENSION_BYTES_MAX
 from holdfast.protocol.oracle.messages import decode_report, encode_report
 from holdfast.risk import InputError
 from holdfast.risk.chain import load_chains, read_chains
-from holdfast.risk.fit import compute_vols, fit_chain
+from holdfast.risk.fit import fit_chain
 from holdfast.risk.fit_report import CORE_LIMIT, WINGS_LIMIT, compute_kernel_vols, make_report, measure
 from holdfast.risk.implied import compute_delta, compute_deviation, compute_premium
 from holdfast.risk.least_squares import minimise
-from holdfast.risk.smile import from_integers, to_integers
-from tests.support.chains import CHAINS, EXAMPLE, SHAPES, make_lines, needs_chains, to_csv
+from holdfast.risk.points import compute_vols
+from holdfast.risk.smile import compute_variance, from_integers, skew_shape, to_integers
+from tests.support.chains import CHAINS, DAYS, EXAMPLE, FORWARD, SHAPES, TIME, make_lines, needs_chains, to_csv
 
 
 def test_implied__of_any_premium__is_the_deviation_that_made_it() -> None:
@@ -97,6 +101,52 @@ def test_fit__chain_with_a_butterfly__leaves_no_arbitrage() -> None:
     assert report.butterflies == report.crossings == 0
 
 
+wild_quotes = st.lists(
+    st.tuples(
+        st.integers(0, len(SHAPES) - 1),
+        st.integers(40, 250).map(lambda thousands: thousands * 1_000),
+        st.sampled_from("CP"),
+        st.floats(-0.1, 1.5) | st.floats(0, 0.05),
+        st.floats(-0.1, 1.5) | st.floats(0, 0.05),
+        st.sampled_from(("", "0", "0.3", "0.9", "40")),
+    ),
+    min_size=1,
+    max_size=80,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(wild=wild_quotes, base=st.integers(0, len(SHAPES)))
+def test_fit__of_any_chain_that_can_be_read__is_a_refusal_or_an_admissible_surface(
+    wild: list[tuple[int, int, str, float, float, str]], base: int
+) -> None:
+    lines = make_lines(SHAPES[:base], half_spread=3e-4)
+    for place, strike, side, bid, ask, mark in wild:
+        expiry = (TIME + dt.timedelta(days=DAYS[place])).replace(hour=8)
+        name = f"BTC-{expiry:%d%b%y}-{strike}-{side}".upper()
+        lines.append([name, TIME.isoformat(), f"{bid:.6f}", f"{ask:.6f}", f"{FORWARD}", mark])
+    chain = read_chains(to_csv(lines))[0]
+    assert sum(map(len, chain.expiries.values())) + sum(chain.left_out.values()) == chain.rows
+    if all(len(quotes) < 5 for quotes in chain.expiries.values()):
+        with pytest.raises(InputError, match="no expiry has 5 usable quotes"):
+            fit_chain(chain)
+        return
+    report = measure(fit_chain(chain))
+    assert report.is_admissible
+    assert report.butterflies == report.crossings == 0
+
+
+def test_fit__under_the_skew_shock__has_no_butterfly_below_nothing() -> None:
+    fit = fit_chain(load_chains(EXAMPLE)[0])
+    for points, smile in zip(fit.points, fit.smiles, strict=True):
+        skewed = skew_shape(from_integers(smile))
+        assert from_integers(skew(smile)) == pytest.approx(skewed, abs=2e-6)
+        strikes = np.linspace(0.2, 4.0, 2_001)
+        deviation = np.sqrt(compute_variance(skewed, np.log(strikes)) * points.averaging)
+        calls = compute_premium(np.log(strikes), deviation) + np.maximum(1 - strikes, 0)
+        assert (calls[:-2] - 2 * calls[1:-1] + calls[2:]).min() > -1e-12
+
+
 def test_fit__to_marks__meets_them_and_not_the_quotes() -> None:
     lines = make_lines(half_spread=3e-4)
     plain = fit_chain(read_chains(to_csv(lines))[0])
@@ -141,8 +191,13 @@ def test_fit__of_real_chains_calm_and_in_the_crash__is_within_limits(number: int
         report = measure(fit_chain(chain))
         assert report.errors.core is not None
         assert report.errors.wings is not None
-        assert report.errors.core <= CORE_LIMIT
-        assert report.errors.wings <= WINGS_LIMIT
+        assert report.mark_errors is not None
+        assert report.is_within_limits
+        for errors in (report.errors, report.mark_errors):
+            assert errors.core is not None
+            assert errors.wings is not None
+            assert errors.core <= CORE_LIMIT
+            assert errors.wings <= WINGS_LIMIT
         assert report.is_admissible
         assert report.butterflies == report.crossings == 0
         assert is_arbitrage_free(report.fit.smiles)

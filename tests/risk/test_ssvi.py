@@ -92,7 +92,7 @@ def test_prices__of_arrays__keep_parity_and_their_shape() -> None:
         ({"strike": [1e5, float("nan")]}, r"options\[1\]: strike: nan is not between"),
         ({"seconds": -1.0}, r"options\[0\]: seconds: -1 is not between"),
         ({"total_variance": float("inf")}, r"options\[0\]: total_variance: inf is not between"),
-        ({"rho": -0.8, "eta": 1.9}, r"options\[0\]: eta: the smile has a butterfly arbitrage"),
+        ({"rho": -0.8, "eta": 2.3}, r"options\[0\]: eta: the smile has a butterfly arbitrage"),
         ({"strike": "many"}, r"options: strike: is not a number"),
         ({"strike": [1e5, 1e5], "rho": [0.0, 0.0, 0.0]}, r"options: these shapes do not go together"),
     ],

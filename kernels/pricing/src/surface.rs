@@ -9,7 +9,8 @@ pub const YEAR_MS: i64 = 365 * DAY_MS;
 const DAY_MS: i64 = 86_400_000;
 const AVERAGING_MS: i64 = 30 * 60_000;
 const TWO_THIRDS_AVERAGING_MS: i64 = 20 * 60_000;
-const BUTTERFLY_E12: i64 = 2_000_000_000_000;
+const SLOPE_MAX_E12: i64 = 4_000_000_000_000;
+const RHO_MAX_PPM: i64 = 990_000;
 const PPM: i64 = 1_000_000;
 /// No strike has less than a hundredth of the variance at the money, whatever a skew shock makes of the smile.
 const SHAPE_FLOOR: f64 = 0.02;
@@ -172,9 +173,9 @@ impl Slice {
     }
 }
 
-/// The largest correlation at which the power law is free of butterfly arbitrage: eta (1 + |rho|) <= 2.
+/// The largest correlation that the bounds of a smile leave: eta (1 + |rho|) <= 4, |rho| <= 0.99.
 fn rho_max_ppm(eta_ppm: i64) -> i64 {
-    (BUTTERFLY_E12 / eta_ppm - PPM).clamp(0, PPM - 1)
+    (SLOPE_MAX_E12 / eta_ppm - PPM).clamp(0, RHO_MAX_PPM)
 }
 
 /// The variance of the settlement average over that of the last price: 1/3 inside its window, 0 at expiry.

@@ -85,7 +85,8 @@ def fit(
         typer.Option("--report", help="Write smile plots and index.html into this folder.", metavar="DIR"),
     ] = None,
     to_marks: Annotated[
-        bool, typer.Option("--to-marks", help="Fit to the file's own marks, not to the middle of bid and ask.")
+        bool,
+        typer.Option("--to-marks", help="Fit to the file's own marks alone, not to the middle of bid and ask too."),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -286,7 +287,7 @@ def _tell(name: str, one: "FitReport") -> dict[str, object]:
         "chain": name,
         "underlying": chain.underlying,
         "time": f"{chain.time:%Y-%m-%dT%H:%M:%SZ}",
-        "fitted_to": "marks" if one.fit.to_marks else "quotes",
+        "fitted_to": "marks" if one.fit.to_marks else "quotes" if one.mark_errors is None else "quotes and marks",
         "rows": chain.rows,
         "left_out": {reason.name.lower(): count for reason, count in chain.left_out.items()},
         "thin_expiries": {f"{expiry:%Y-%m-%d}": count for expiry, count in one.fit.thin.items()},

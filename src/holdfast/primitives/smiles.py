@@ -19,7 +19,7 @@ same shape lies lower everywhere at a smaller theta. SSVI has at least a half.
 
 Calendar. A later smile lies above an earlier one at the same k: at the points of both their grids by squaring, so that
 no root is taken, and beyond them by the slopes of the wings. Between points two smiles that all but touch may cross by
-less than a thousandth of the variance there.
+less than half a thousandth of the variance there.
 
 A smile's grid is z = -vertex + sqrt(width') t, dense where it bends. All arrays are int64; the bounds below keep every
 product under 2^63.
@@ -43,8 +43,9 @@ E12: Final = 10**12
 THETA_MIN_E12: Final = 1
 THETA_MAX_E12: Final = 100 * E12  # a volatility of 1,000 % for a year
 RHO_MAX_PPM: Final = 990_000
-ETA_MAX_PPM: Final = 2 * PPM
-SLOPE_MAX_E12: Final = 2 * PPM * PPM  # eta (1 + |rho|) <= 2
+ETA_MAX_PPM: Final = 4 * PPM
+SLOPE_MAX_E12: Final = 4 * PPM * PPM  # eta (1 + |rho|) <= 4
+SKEW_PPM: Final = -250_000  # what a skew shock adds to rho
 SHIFT_MAX_PPM: Final = 6 * PPM
 WIDTH_MIN_PPM: Final = 50_000
 WIDTH_MAX_PPM: Final = 60 * PPM
@@ -58,15 +59,15 @@ _GROWTH_SMALL: Final = 4
 _ROOT_MAX: Final = 3 * E9
 _ROOT_SLACK: Final = 4  # what rounding moves a root by, in millionths; a smile is not above itself
 
-# t = (q - 1/q)/2 and sqrt(t^2 + 1) = (q + 1/q)/2 for q = 1.1^j: no root, and the same relative step everywhere.
-_STEPS: Final = 50
+# t = (q - 1/q)/2 and sqrt(t^2 + 1) = (q + 1/q)/2 for q = 1.05^j: no root, and the same relative step everywhere.
+_STEPS: Final = 98
 
 
 def _make_grid() -> list[tuple[int, int, int, int]]:
     """Return sinh, cosh, tanh and 1/cosh^3 of each step, x 1e9. Rounds: down, sinh and tanh toward nothing."""
     rows = []
     for step in range(-_STEPS, _STEPS + 1):
-        up, down, product = 121 ** abs(step), 100 ** abs(step), 110 ** abs(step)
+        up, down, product = 441 ** abs(step), 400 ** abs(step), 420 ** abs(step)
         side = 1 if step >= 0 else -1
         sinh, tanh = (side * div_floor(E9 * (up - down), whole) for whole in (2 * product, up + down))
         cosh = div_floor(E9 * (up + down), 2 * product)
@@ -107,7 +108,16 @@ def is_arbitrage_free(smiles: Sequence[Smile]) -> bool:
     if any(near.theta_e12 > far.theta_e12 for near, far in pairwise(smiles)):
         return False
     shapes = _compute_shapes(smiles)
-    return _has_no_butterfly(smiles, shapes) and _has_no_calendar(smiles, shapes)
+    if not (_has_no_butterfly(smiles, shapes) and _has_no_calendar(smiles, shapes)):
+        return False
+    skewed = [skew(smile) for smile in smiles]
+    return _has_no_butterfly(skewed, _compute_shapes(skewed))
+
+
+def skew(smile: Smile) -> Smile:
+    """Return a smile under the skew shock: puts dearer, calls cheaper, as far as its bounds let it."""
+    most = min(div_floor(SLOPE_MAX_E12, smile.eta_ppm) - PPM, RHO_MAX_PPM)
+    return smile._replace(rho_ppm=max(smile.rho_ppm + SKEW_PPM, -most))
 
 
 def _is_bounded(smile: Smile) -> bool:
@@ -221,7 +231,7 @@ def _wings_stay_above(near: Smile, far: Smile) -> bool:
     return all(far_e * (PPM + side * far.rho_ppm) ** 2 >= near_e * (PPM + side * near.rho_ppm) ** 2 for side in (-1, 1))
 
 
-# |z| <= sqrt(60) x 58.7 + 7, in millionths; the far smile sees it up to four times as far away.
+# |z| <= sqrt(60) x 59.7 + 7, in millionths; the far smile sees it up to four times as far away.
 _Z_MAX: Final = div_floor(sqrt_floor(WIDTH_MAX_PPM * PPM) * int(_COSH_E9.max()), E9) + RHO_MAX_PPM + SHIFT_MAX_PPM
 ensure(2 * _Z_MAX * 4 * E9 < 2**63, "a point's place in the far smile fits")
 ensure(2 * (_Z_MAX + PPM) * max(_GROWTH_SMALL * E9, _GROWTH_MAX * PPM) < 2**63, "a grown variance fits")

@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from holdfast.primitives.smiles import SHIFT_MAX_PPM, THETA_MAX_E12, WIDTH_MAX_PPM
+from holdfast.primitives.smiles import ETA_MAX_PPM, SHIFT_MAX_PPM, THETA_MAX_E12, WIDTH_MAX_PPM
 from holdfast.primitives.units import PPM
 from holdfast.risk.black import YEAR_S, Terms
 from holdfast.risk.documents import Document
@@ -19,7 +19,7 @@ _RATE_MAX: Final = 10.0
 _VARIANCE_MAX: Final = 100.0
 _SHIFT_MAX: Final = SHIFT_MAX_PPM / PPM
 _WIDTH_MAX: Final = WIDTH_MAX_PPM / PPM
-_ETA_MAX: Final = 2.0
+_ETA_MAX: Final = ETA_MAX_PPM / PPM
 _E12: Final = 1e12
 _INTEGERS: Final = ("rho_ppm", "eta_ppm", "shift_ppm", "width_ppm")
 _SMILE_MAX: Final = 1e9

@@ -17,12 +17,13 @@ from holdfast.primitives.smiles import Smile, is_arbitrage_free
 from holdfast.primitives.units import E8, MINUTE_MS, PPM
 from holdfast.protocol.ledger.state import ASSET_NAMES
 from holdfast.protocol.oracle.messages import Report, SliceReport, SurfaceReport, encode_report
-from holdfast.risk.fit import GRID_POINTS, GRID_REACH, TOUCH, Fit, Points
+from holdfast.risk.fit import Fit
+from holdfast.risk.points import CORE_DELTA, Points
+from holdfast.risk.repair import GRID_POINTS, GRID_REACH, TOUCH
 from holdfast.risk.smile import compute_density, compute_form, compute_gaps, from_integers, make_grid
 
 Floats = npt.NDArray[np.float64]
 
-CORE_DELTA: Final = 0.1
 CORE_LIMIT: Final = 0.5
 WINGS_LIMIT: Final = 1.5
 
@@ -75,11 +76,14 @@ class FitReport:
 
     @property
     def is_within_limits(self) -> bool:
-        errors = self.mark_errors if self.fit.to_marks and self.mark_errors is not None else self.errors
-        core, wings = errors.core, errors.wings
+        """Tell whether both limits are met against all that was fitted to, and no arbitrage is left."""
+        sources = [self.mark_errors] if self.fit.to_marks else [self.errors, self.mark_errors]
         return (
-            (core is None or core <= CORE_LIMIT)
-            and (wings is None or wings <= WINGS_LIMIT)
+            all(
+                (one.core or 0.0) <= CORE_LIMIT and (one.wings or 0.0) <= WINGS_LIMIT
+                for one in sources
+                if one is not None
+            )
             and self.is_admissible
             and self.butterflies == self.crossings == 0
         )

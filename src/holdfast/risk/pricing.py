@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from holdfast.primitives import pricing
 from holdfast.primitives.pricing import Options, Slices
-from holdfast.primitives.smiles import SHIFT_MAX_PPM, WIDTH_MAX_PPM, WIDTH_MIN_PPM, Smile, is_arbitrage_free
+from holdfast.primitives.smiles import (
+    ETA_MAX_PPM,
+    SHIFT_MAX_PPM,
+    WIDTH_MAX_PPM,
+    WIDTH_MIN_PPM,
+    Smile,
+    is_arbitrage_free,
+)
 from holdfast.risk.rows import PRICE_MAX, SECONDS_MAX, InputError
 
 FloatArray = NDArray[np.float64]
@@ -63,7 +70,7 @@ def price_options(
         "is_call": (is_call, 0.0, 1.0, 1.0),
         "total_variance": (total_variance, 1 / _E12, _VARIANCE_MAX, _E12),
         "rho": (rho, -1.0 + 1 / _PPM, 1.0 - 1 / _PPM, _PPM),
-        "eta": (eta, 1 / _PPM, 2.0, _PPM),
+        "eta": (eta, 1 / _PPM, ETA_MAX_PPM / _PPM, _PPM),
         "shift": (shift, -SHIFT_MAX_PPM / _PPM, SHIFT_MAX_PPM / _PPM, _PPM),
         "width": (width, WIDTH_MIN_PPM / _PPM, WIDTH_MAX_PPM / _PPM, _PPM),
     }

@@ -3,12 +3,13 @@
 Sources: Gatheral and Jacquier, arXiv 1204.0646, eq. 2.1 (density), sections 3 and 4 (form).
 """
 
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.primitives.smiles import Smile
+from holdfast.primitives.smiles import RHO_MAX_PPM, SKEW_PPM, SLOPE_MAX_E12, Smile
 from holdfast.primitives.units import PPM
 
 Floats = npt.NDArray[np.float64]
@@ -48,6 +49,12 @@ def to_integers(shape: Shape) -> Smile:
     return Smile(round(shape.theta * _THETA_SCALE), *(round(value * PPM) for value in shape[1:]))
 
 
+def skew_shape(shape: Shape) -> Shape:
+    """Return a smile under the chain's skew shock."""
+    most = min(SLOPE_MAX_E12 / PPM**2 / shape.eta - 1, RHO_MAX_PPM / PPM)
+    return shape._replace(rho=max(shape.rho + SKEW_PPM / PPM, -most))
+
+
 def compute_form(shape: Shape, z: Floats) -> tuple[Floats, Floats, Floats]:
     """Return V and its first two derivatives; V is 2 at z = 0."""
     vertex, scale = shape.vertex, shape.scale
@@ -67,7 +74,12 @@ def compute_density(shape: Shape, z: Floats, headroom: float = 1.0) -> Floats:
 
     Negative anywhere is a butterfly that costs less than nothing. A factor of nothing gives the limit.
     """
-    value, slope, bend = compute_form(shape, z)
+    return judge_form(shape, z, compute_form(shape, z), headroom)
+
+
+def judge_form(shape: Shape, z: Floats, form: tuple[Floats, Floats, Floats], headroom: float) -> Floats:
+    """Return the same of V and its derivatives at z."""
+    value, slope, bend = form
     theta = headroom * shape.theta
     weight = shape.eta**2 / (1 + theta)
     inner = 1 - z * slope / (2 * value)
@@ -85,5 +97,12 @@ def compute_gaps(near: Shape, far: Shape, reach: float, points: int) -> Floats:
 
 def make_grid(shape: Shape, reach: float, points: int) -> Floats:
     """Return places z, dense where the smile bends; `reach` is in steps of e away from its scale."""
-    places: Floats = shape.scale * np.sinh(np.linspace(-reach, reach, points)) - shape.vertex
+    places: Floats = shape.scale * _make_steps(reach, points) - shape.vertex
     return places
+
+
+@cache
+def _make_steps(reach: float, points: int) -> Floats:
+    steps: Floats = np.sinh(np.linspace(-reach, reach, points))
+    steps.setflags(write=False)
+    return steps

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.typing import RcKeyType
 
-from holdfast.risk.fit import compute_vols
-from holdfast.risk.fit_report import CORE_DELTA, ExpiryReport, FitReport
+from holdfast.risk.fit_report import ExpiryReport, FitReport
 from holdfast.risk.plot_style import COLOURS, STYLE, to_png, to_svg
+from holdfast.risk.points import CORE_DELTA, compute_vols
 from holdfast.risk.smile import compute_variance, from_integers
 
 CORE, FITTED, WING = COLOURS[0], COLOURS[1], COLOURS[5]

@@ -57,7 +57,7 @@ def test_agreed__without_a_quorum_of_admissible_reports__is_nothing() -> None:
     good, falling = make_report(), make_report(thetas=(30, 20, 10))
     assert agree(good, good, good, falling) is not None
     assert agree(good, good, falling, falling) is None
-    assert agree(good, good, make_report(eta=1_990_000), make_report(sources=2)) is None
+    assert agree(good, good, make_report(eta=3_990_000), make_report(sources=2)) is None
     assert agree(good, good, total=3) is None
 
 
@@ -96,8 +96,8 @@ def test_agreed__expiry_that_has_come__is_left_out() -> None:
 
 
 def test_agreed__median_with_arbitrage__is_the_report_nearest_to_all() -> None:
-    # Each is admissible, eta (1 + |rho|) <= 2; their medians, rho -0.44 and eta 1.505, are not.
-    skews = ((-900_000, 1_050_000), (-880_000, 1_060_000), (0, 1_950_000), (20_000, 1_940_000))
+    # Each is admissible, eta (1 + |rho|) <= 4; their medians, rho -0.44 and eta 2.995, are not.
+    skews = ((-900_000, 2_090_000), (-880_000, 2_110_000), (0, 3_950_000), (20_000, 3_880_000))
     found = agree(*(make_report(rho=rho, eta=eta) for rho, eta in skews))
     assert found is not None
     assert found.is_fallback

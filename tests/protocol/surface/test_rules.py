@@ -6,7 +6,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
+from holdfast.lab.reference.surface import shape_at
 from holdfast.primitives.check import BrokenInvariantError
 from holdfast.primitives.smiles import THETA_MAX_E12
 from holdfast.protocol.surface import rules
@@ -42,13 +44,47 @@ def test_surface__variances_by_expiry__are_judged(thetas_e12: tuple[int, ...], a
     assert is_admissible(make_slices(*thetas_e12)) is admissible
 
 
-def test_smile__between_two_expiries__is_the_later_ones() -> None:
-    slices = make_slices(10, 20, 30)
-    surface = Surface(2, tuple(slices), 0, 1)
-    hours = (1, 24, 25, 48, 70, 72, 90)
-    found = [rules.get_smile(surface, hour * 3_600_000, 0).expiry_ms // DAY_MS for hour in hours]
-    assert found == [1, 1, 2, 2, 3, 3, 3]
-    assert rules.get_smile(surface, DAY_MS, 2 * DAY_MS) == slices[2]
+def test_smile__between_two_expiries__goes_from_one_into_the_other() -> None:
+    near, far = (
+        Slice(day * DAY_MS, 10**9, theta, *numbers)
+        for day, theta, numbers in (
+            (1, 10**9, (-300_000, 1_000_000, 0, 10**6)),
+            (3, 10**10, (-200_000, 1_100_001, 90_000, 3 * 10**6)),
+        )
+    )
+    surface = Surface(2, (near, far), 0, 1)
+    assert [rules.get_smile(surface, time_ms, 0) for time_ms in (1, DAY_MS)] == [near, near]
+    assert [rules.get_smile(surface, days * DAY_MS, 0) for days in (3, 4)] == [far, far]
+    between = rules.get_smile(surface, 2 * DAY_MS, 0)
+    assert astuple(between)[3:] == (-250_000, 1_050_000, 45_000, 2 * 10**6)
+    assert rules.get_smile(surface, 2 * DAY_MS, DAY_MS) == far
+
+
+def test_smile__between_two_whose_mixture_is_arbitraged__is_the_later_one() -> None:
+    # eta (1 + |rho|) is 3.98 at both, and 4.3 half way.
+    near = Slice(DAY_MS, 10**9, 10**9, -900_000, 2_090_000, 0, 10**6)
+    far = Slice(3 * DAY_MS, 10**9, 10**10, 0, 3_950_000, 0, 10**6)
+    assert is_admissible([near])
+    assert is_admissible([far])
+    assert rules.get_smile(Surface(2, (near, far), 0, 1), 2 * DAY_MS, 0) == far
+
+
+shapes = st.builds(
+    lambda rho, eta, shift, width: (rho, eta, shift, width),
+    st.integers(-800_000, 300_000),
+    st.integers(300_000, 2_000_000),
+    st.integers(-500_000, 500_000),
+    st.integers(600_000, 20_000_000),
+)
+
+
+@given(st.lists(shapes, min_size=1, max_size=4), st.integers(0, 6 * DAY_MS), st.integers(0, DAY_MS))
+def test_smile__at_any_time__is_the_reference_engines(
+    numbers: list[tuple[int, int, int, int]], expiry_ms: int, now_ms: int
+) -> None:
+    slices = tuple(Slice((day + 1) * DAY_MS + 1, 10**9, (day + 1) * 10**9, *one) for day, one in enumerate(numbers))
+    surface = Surface(2, slices, 0, 1)
+    assert rules.get_smile(surface, expiry_ms, now_ms) == shape_at(surface, expiry_ms, now_ms)
 
 
 def test_interpolation__at_nodes_between_and_beyond__is_linear_in_time() -> None:

@@ -101,10 +101,10 @@ CASES: list[tuple[str, Change]] = [
         r"^surfaces\[0\]: expiry: 31JAN26 is in no row of expiries of BTC",
         lambda c: c["surfaces"][0].update(expiry="31JAN26"),
     ),
-    # eta (1 + |rho|) above 2 is a butterfly, less variance later a calendar spread below nothing.
+    # eta (1 + |rho|) above 4 is out of bounds, less variance later a calendar spread below nothing.
     (
         r"^surfaces\[0\]: total_variance: the surface up to this expiry has an arbitrage",
-        lambda c: c["surfaces"][0].update(rho=-0.5, eta=1.5),
+        lambda c: c["surfaces"][0].update(rho=-0.5, eta=2.8),
     ),
     (
         r"^surfaces\[1\]: total_variance: the surface up to this expiry has an arbitrage",

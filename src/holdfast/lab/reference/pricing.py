@@ -67,8 +67,8 @@ class _Shocked:
         self.forward = one.fixed_e8 + open_part
         factor = max(_VOL_FACTOR_MIN, 1 + vol / 1e6 * _vol_scale(one.remaining_ms))
         self.theta = one.theta_e12 / 1e12 * factor**2
-        # The skew stays where eta (1 + |rho|) <= 2.
-        rho_max = max(0, min(2 * 10**12 // one.eta_ppm - 10**6, 999_999))
+        # The skew stays where eta (1 + |rho|) <= 4.
+        rho_max = max(0, min(4 * 10**12 // one.eta_ppm - 10**6, 990_000))
         self.rho = max(-rho_max, min(rho_max, one.rho_ppm + rho_shift)) / 1e6
         self.vertex = self.rho + one.shift_ppm / 1e6
         self.width = (1 - self.rho**2) * one.width_ppm / 1e6

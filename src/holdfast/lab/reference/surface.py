@@ -111,10 +111,29 @@ def _relative(one: int, other: int) -> int:
 
 
 def shape_at(surface: Surface, expiry_ms: int, now_ms: int) -> Slice:
-    """Return the slice that gives an expiry its shape: the next one that is not before it, beyond the last the last."""
+    """Return a slice of an expiry's shape: linear in time between two, the nearest before the first and after the last.
+
+    Where what lies between two of them had a butterfly it is the later one's.
+    """
     to_come = [part for part in surface.slices if part.expiry_ms > now_ms]
+    earlier = [part for part in to_come if part.expiry_ms <= expiry_ms]
     later = [part for part in to_come if part.expiry_ms >= expiry_ms]
-    return later[0] if later else to_come[-1]
+    if not earlier or not later or earlier[-1] == later[0]:
+        return later[0] if later else to_come[-1]
+    near, far = earlier[-1], later[0]
+    time = Fraction(expiry_ms - near.expiry_ms, far.expiry_ms - near.expiry_ms)
+    rho, eta, shift, width = (
+        mine + floor((its - mine) * time)
+        for mine, its in (
+            (near.rho_ppm, far.rho_ppm),
+            (near.eta_ppm, far.eta_ppm),
+            (near.shift_ppm, far.shift_ppm),
+            (near.width_ppm, far.width_ppm),
+        )
+    )
+    if not is_admissible([Shape(far.theta_e12, rho, eta, shift, width)]):
+        return far
+    return Slice(expiry_ms, far.forward_ratio_e9, far.theta_e12, rho, eta, shift, width)
 
 
 def ahead(surface: Surface, now_ms: int) -> list[tuple[int, int, int]]:

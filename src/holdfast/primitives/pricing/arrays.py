@@ -28,7 +28,8 @@ _YEAR_MS: Final = 365 * _DAY_MS
 _AVERAGING_MS: Final = 30 * 60_000
 _TWO_THIRDS_AVERAGING_MS: Final = 20 * 60_000
 
-_BUTTERFLY_E12: Final = 2 * 10**12
+_SLOPE_MAX_E12: Final = 4 * 10**12
+_RHO_MAX_PPM: Final = 990_000
 
 # No strike has less than a hundredth of the variance at the money, whatever a skew shock makes of the smile.
 _SHAPE_FLOOR: Final = 0.02
@@ -152,8 +153,8 @@ def _shock(slices: Slices, grid: Grid) -> _Surface:
 
 
 def _rho_max_ppm(eta_ppm: IntArray) -> IntArray:
-    """Return the largest correlation at which the power law is free of butterfly arbitrage: eta (1 + |rho|) <= 2."""
-    return np.maximum(np.minimum(_BUTTERFLY_E12 // eta_ppm - 1_000_000, 999_999), 0)
+    """Return the largest correlation that a smile's bounds leave: eta (1 + |rho|) <= 4, |rho| <= 0.99."""
+    return np.maximum(np.minimum(_SLOPE_MAX_E12 // eta_ppm - 1_000_000, _RHO_MAX_PPM), 0)
 
 
 def _averaging(remaining_ms: IntArray) -> FloatArray:

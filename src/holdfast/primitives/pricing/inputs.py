@@ -15,7 +15,7 @@ _GRID_AXES: Final = 2
 EXACT_MAX: Final = 2**53 - 1  # every integer up to here is a double
 
 _THETA_MAX_E12: Final = 100 * 10**12
-_ETA_MAX_PPM: Final = 2_000_000
+_ETA_MAX_PPM: Final = 4_000_000
 _SHIFT_MAX_PPM: Final = 8_000_000
 _WIDTH_MAX_PPM: Final = 64_000_000
 _SPOT_SHOCK_MAX_PPM: Final = 10_000_000

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from holdfast.primitives.check import ensure
 from holdfast.primitives.codec import Record
+from holdfast.primitives.smiles import SKEW_PPM
 from holdfast.primitives.units import PPM, div_exact, div_floor
 from holdfast.protocol.ledger.state import BTC, ETH
 from holdfast.protocol.limits import SCENARIOS, Amount
@@ -28,7 +29,6 @@ RANGES_PPM: Final = {BTC: 160_000, ETH: 180_000}
 VOL_DOWN_PPM: Final = -250_000
 VOL_UP_PPM: Final = 500_000
 TAILS_PPM: Final = (-500_000, -330_000, 500_000, 1_000_000)
-SKEW_RHO_PPM: Final = -250_000
 
 Shocks = Annotated[tuple[Amount, ...], Meta(min_length=SCENARIOS, max_length=SCENARIOS)]
 
@@ -50,7 +50,7 @@ def make_grid(range_ppm: int) -> ScenarioGrid:
     return ScenarioGrid(
         spot_ppm=(*(move for move, _ in inner), *TAILS_PPM, 0),
         vol_ppm=(*(vol for _, vol in inner), *(VOL_UP_PPM for _ in TAILS_PPM), 0),
-        rho_shift_ppm=(*(0 for _ in inner), *(0 for _ in TAILS_PPM), SKEW_RHO_PPM),
+        rho_shift_ppm=(*(0 for _ in inner), *(0 for _ in TAILS_PPM), SKEW_PPM),
         dampen_ppm=(
             *(PPM for _ in inner),
             *(min(PPM, div_floor(range_ppm * PPM, abs(tail))) for tail in TAILS_PPM),
@@ -86,7 +86,9 @@ def check(grid: ScenarioGrid) -> None:
     ensure(flat == (0, 0, 0), "the flat row shocks nothing")
     ensure(all(-900_000 <= spot <= 3 * PPM for spot in grid.spot_ppm), "spot shocks stay in bounds")
     ensure(all(-900_000 <= vol <= 3 * PPM for vol in grid.vol_ppm), "volatility shocks stay in bounds")
-    ensure(all(abs(shift) <= PPM for shift in grid.rho_shift_ppm), "skew shocks stay in bounds")
+    ensure(
+        all(SKEW_PPM <= shift <= 0 for shift in grid.rho_shift_ppm), "skew shocks stay in what smiles are judged for"
+    )
     ensure(all(50_000 <= part <= PPM for part in grid.dampen_ppm), "every row counts for something")
 
 

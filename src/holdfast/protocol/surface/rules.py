@@ -3,9 +3,9 @@
 A surface is a smile an expiry: total variance at the money, and the four numbers of its shape. `primitives/smiles.py`
 has the form and the inequalities that keep it free of butterfly and calendar arbitrage.
 
-Between two expiries total variance is linear in time and the shape is that of the later one: its smile is free of
-butterflies at every smaller variance, and lies under the later one's there. Before the first expiry and
-beyond the last the nearest shape holds.
+Between two expiries total variance and the numbers of the shape are linear in time, so that a smile passes into the
+next without a jump; where such a shape had a butterfly, the later one holds, which has none at any smaller variance.
+Before the first expiry and beyond the last the nearest shape holds.
 """
 
 from collections.abc import Sequence
@@ -203,10 +203,23 @@ def _compute_distance(one: Candidate, others: Sequence[Candidate], expiries: Seq
 
 
 def get_smile(surface: Surface, expiry_ms: int, now_ms: int) -> Slice:
-    """Return the slice whose shape holds at an expiry: the first ahead that is not before it, else the last."""
+    """Return a slice of the shape that holds at an expiry; its variance and its forward are not of that expiry.
+
+    Rounds: the numbers of a shape between two expiries down.
+    """
     ahead = [part for part in surface.slices if part.expiry_ms > now_ms]
     ensure(bool(ahead), "a surface reaches past now")
-    return next((part for part in ahead if part.expiry_ms >= expiry_ms), ahead[-1])
+    far = next((part for part in ahead if part.expiry_ms >= expiry_ms), ahead[-1])
+    near = next((part for part in ahead[::-1] if part.expiry_ms < expiry_ms), far)
+    if not near.expiry_ms < expiry_ms < far.expiry_ms:
+        return far
+    share, whole = expiry_ms - near.expiry_ms, far.expiry_ms - near.expiry_ms
+    between = [
+        mine + div_floor((its - mine) * share, whole)
+        for mine, its in zip(_get_shape(near)[1:], _get_shape(far)[1:], strict=True)
+    ]
+    smile = Slice(expiry_ms, far.forward_ratio_e9, far.theta_e12, *between)
+    return smile if is_admissible([smile]) else far
 
 
 def list_nodes(surface: Surface, now_ms: int) -> tuple[list[int], list[int], list[int]]:
