@@ -173,3 +173,16 @@ def test_restore__of_the_primary_rows__gives_the_same_pages_and_margins(market: 
     matrix = source[RISK_MATRIX][0]
     for name in ("account_ids", "equity_atoms", "maintenance_atoms", "collateral_atoms"):
         assert np.array_equal(getattr(restored, name), getattr(matrix, name)), name
+
+
+def test_equity__of_accounts_touched_and_not__is_that_of_their_added_risk(market: Market) -> None:
+    draft = market.solo.app.state.draft()
+    ids = [market.id(index) for index in DEPOSITS]
+    ledger.move(draft, ids[6], ids[7], USDC, 5)
+    ledger.move(draft, ids[0], ids[1], BTC, 10**7)
+    for account_id in ids[:2]:
+        margin.refresh_collateral(draft, account_id)
+    margin.change_position(draft, ids[2], market.option(), -1, -USD)
+    told = [margin.get_equity_atoms(draft, account_id) for account_id in ids]
+    assert told == [margin.get_requirement(draft, account_id).equity_atoms for account_id in ids]
+    assert len(set(told)) == len(ids)

@@ -88,6 +88,17 @@ def get_risk(draft: Draft, account_id: int) -> AccountRisk:
     return risk
 
 
+def get_equity_atoms(draft: Draft, account_id: int) -> int:
+    """Return an account's equity as of now; the risk of one that nothing has touched is not added up for it."""
+    if account_id in draft[RISK]:
+        return rules.compute_equity_atoms(draft, account_id, get_risk(draft, account_id))
+    cash, matrix = ledger.get_cash(draft, account_id), draft[RISK_MATRIX].get(0)
+    place = None if matrix is None else matrix.places.get(account_id)
+    if matrix is None or place is None:
+        return cash
+    return cash + int(matrix.marks_atoms[place]) + int(matrix.collateral_atoms[place])
+
+
 def is_covered(draft: Draft, account_id: int) -> bool:
     """Return whether an account's cash surely meets its initial margin, and so its maintenance; False tells nothing."""
     tally = _get_tally(draft, account_id)

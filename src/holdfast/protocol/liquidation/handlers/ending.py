@@ -20,7 +20,7 @@ from holdfast.protocol.liquidation.params import LIQUIDATION_PARAMS
 from holdfast.protocol.liquidation.state import LIQUIDATIONS, SOCIALISED, Socialised
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.params import MARGIN_PARAMS
-from holdfast.protocol.margin.rules import compute_day_profit_atoms, compute_equity_atoms
+from holdfast.protocol.margin.rules import compute_day_profit_atoms
 from holdfast.protocol.margin.state import DAY_STARTS, FROZEN
 from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.surface.state import RISK_ARRAY
@@ -105,7 +105,7 @@ def _cover_deficit(draft: Draft, account_id: int, met: dict[int, bool]) -> tuple
     ledger.move(draft, INSURANCE_FUND, account_id, USDC, from_fund)
     taken: list[Record] = []
     missing = deficit - from_fund
-    for weights in _list_bearers(draft, account_id, met):
+    for weights in _list_bearers(draft, account_id, met) if missing else ():
         part = min(missing, sum(weight for _, weight in weights))
         for holder_id, share in rules.share_out(part, weights):
             ledger.move(draft, holder_id, account_id, USDC, share)
@@ -141,7 +141,7 @@ def _list_bearers(
     for holder_id, day in draft[DAY_STARTS].items():
         if not day.has_held or holder_id == account_id or holder_id in draft[FROZEN]:
             continue
-        equity = compute_equity_atoms(draft, holder_id, margin.get_risk(draft, holder_id))
+        equity = margin.get_equity_atoms(draft, holder_id)
         profit = compute_day_profit_atoms(draft, holder_id, equity)
         if profit:
             profits.append((holder_id, profit))
