@@ -20,6 +20,7 @@ from holdfast.protocol.liquidation.messages import (
 from holdfast.protocol.liquidation.params import LIQUIDATION_PARAMS, LiquidationParams
 from holdfast.protocol.liquidation.state import LIQUIDATIONS
 from holdfast.protocol.margin import handlers as margin
+from holdfast.protocol.margin.state import FROZEN
 from tests.support.closing import COIN, Closing
 from tests.support.exchange import BTC, ETH, USD, USDT, Market
 
@@ -133,6 +134,22 @@ def test_winner__at_its_cap_of_a_coin__takes_none_that_would_not_count(case: Clo
     assert case.coins(case.market.id(1), USDT) == 10_000_000 * USD
     assert case.equity(1) == before
     assert case.coins(INSURANCE_FUND, USDT) == 60_000 * USD - case.coins(case.market.id(2), USDT)
+
+
+def test_winner__takes_no_more_than_its_equity_beyond_initial_margin_pays_for() -> None:
+    market = Market(5, deposits={0: ((BTC, COIN),)})
+    market.trade(1, 2, market.future(), 300)
+    case = Closing(market)
+    winner, spare = market.id(1), 10_000 * USD
+    case.win(1, WORTH)
+    # The other side of its future is in liquidation too, so that nobody else is asked.
+    case.draft[FROZEN].put(market.id(2), 1)
+    need = case.need(1)
+    ledger.move(case.draft, winner, TREASURY, 0, need.equity_atoms - need.initial_atoms - spare)
+    assert need.maintenance_atoms < need.initial_atoms - spare
+    case.close()
+    assert case.coins(winner) == COIN * spare // WORTH
+    assert case.equity(1) >= case.need(1).initial_atoms
 
 
 def test_bystander__with_cash_and_no_position__is_never_asked(case: Closing) -> None:

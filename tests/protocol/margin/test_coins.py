@@ -36,13 +36,16 @@ DEPOSITS = {
     5: ((USDC, PLENTY), (BTC, COIN_ATOMS_MAX // 2)),
     6: ((USDC, PLENTY),),
     7: ((USDC, 1),),
+    # The second page of accounts.
+    25: ((BTC, 10**8 + 7),),
+    27: ((ETH, 10**9), (USDT, 10**10)),
 }
 
 
 @pytest.fixture(scope="module")
 def market() -> Market:
     """Coins beside positions, beside orders, alone, and with a debt; cash alone and orders alone."""
-    market = Market(8, deposits=DEPOSITS)
+    market = Market(28, deposits=DEPOSITS)
     market.trade(0, 1, market.future(), 100)
     market.trade(2, 0, market.option(), 20)
     for index in (1, 3, 6):
@@ -110,7 +113,7 @@ def test_matrix__at_any_prices__values_every_account_as_the_rules_for_one(
     market: Market, prices_e8: dict[int, int]
 ) -> None:
     rows = check_all(market.draft, prices_e8)
-    holders = [market.id(index) for index in (0, 1, 3, 4, 5)]
+    holders = [market.id(index) for index in (0, 1, 3, 4, 5, 25, 27)]
     assert all(account_id in rows for account_id in holders)
     # Cash alone is not in the matrix, an order beside it is; the backstop has no coin.
     assert market.id(6) in rows
