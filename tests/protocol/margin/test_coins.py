@@ -92,7 +92,8 @@ def check_all(draft: Draft, prices_e8: dict[int, int]) -> dict[int, AccountRisk]
         need = rules.compute_requirement(draft, account_id, row)
         assert matrix.equity_atoms[place] == need.equity_atoms, account_id
         assert matrix.maintenance_atoms[place] == need.maintenance_atoms, account_id
-        assert matrix.need_atoms[place] >= need.initial_atoms - row.marks_atoms - worth, account_id
+        # Exact, as nobody quotes here.
+        assert matrix.need_atoms[place] == need.initial_atoms - row.marks_atoms - worth, account_id
         rows[account_id] = row
     return rows
 
@@ -119,6 +120,14 @@ def test_matrix__at_any_prices__values_every_account_as_the_rules_for_one(
     assert market.id(6) in rows
     assert market.id(7) not in rows
     assert BACKSTOP not in rows
+
+
+def test_matrix__of_one_that_owes_an_atom_and_has_nothing_else__has_it(market: Market) -> None:
+    draft = market.draft
+    ledger.move(draft, market.id(7), market.id(6), USDC, 2)
+    rebuild.refresh_columns(draft)
+    rows = check_all(draft, draft[RISK_ARRAY][0].prices_e8)
+    assert market.id(7) in rows
 
 
 @pytest.mark.usefixtures("kernel")

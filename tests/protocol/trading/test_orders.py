@@ -12,6 +12,7 @@ from holdfast.protocol.ledger.state import USDC
 from holdfast.protocol.limits import ACCOUNT_LOTS_MAX, ORDER_LOTS_MAX, ROW_ATOMS_MAX
 from holdfast.protocol.messages import Bundle
 from holdfast.protocol.portfolio.state import POSITIONS, Position
+from holdfast.protocol.trading import rules
 from holdfast.protocol.trading.messages import (
     AmendOrder,
     CancelAll,
@@ -194,6 +195,17 @@ def test_position_room__of_one_that_holds_more_than_may_be__is_there_for_what_re
     with pytest.raises(RejectedError) as refusal:
         check_position_room(draft, account_id, future, 1)
     assert refusal.value.code == Code.LOTS_TOO_MANY
+
+
+def test_position_room__with_all_positions_taken__is_there_for_those_held_alone(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market.trade(0, 1, market.future(), 5)
+    monkeypatch.setattr(rules, "POSITIONS_PER_ACCOUNT_MAX", 1)
+    check_position_room(market.draft, market.id(0), market.future(), 5)
+    with pytest.raises(RejectedError) as refusal:
+        check_position_room(market.draft, market.id(0), market.future(place=1), 5)
+    assert refusal.value.code == Code.POSITIONS_FULL
 
 
 def test_cancel__own_orders__one_all_or_of_one_instrument(market: Market) -> None:
