@@ -26,6 +26,7 @@ from holdfast.protocol.instruments.state import INSTRUMENTS, LISTING
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import BALANCES, COIN_PAGES, DUST, USDC
 from holdfast.protocol.liquidation.handlers import list_unhealthy
+from holdfast.protocol.liquidation.params import LIQUIDATION_PARAMS
 from holdfast.protocol.liquidation.state import LIQUIDATIONS, Liquidation, Stage
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin.state import CHARGES
@@ -129,6 +130,14 @@ def leave_a_liquidation_where_it_was(draft: Draft, _: BlockContext, market: Mark
     rows.apply({market.id(3): Liquidation(Stage.AUCTION, 1, 20)})
     draft._rows = {**draft._rows, LIQUIDATIONS: rows}
     del draft[LIQUIDATIONS]
+
+
+@fault("LIQUIDATIONS_GO_ON")
+def leave_a_liquidation_while_others_only_begin(draft: Draft, block: BlockContext, market: Market) -> None:
+    leave_a_liquidation_where_it_was(draft, block, market)
+    params = replace(draft[LIQUIDATION_PARAMS][0], ends_per_block=1)
+    draft[LIQUIDATION_PARAMS].put(0, params)
+    draft[LIQUIDATIONS].put(market.id(2), Liquidation(Stage.HEDGE, block.height, 0))
 
 
 @fault("BOOK_NOT_CROSSED")

@@ -5,6 +5,7 @@ import pytest
 from holdfast.primitives.check import BrokenInvariantError
 from holdfast.primitives.codec import Record
 from holdfast.protocol.accounts.state import FUND_DEBT, INSURANCE_FUND, TREASURY
+from holdfast.protocol.block import BlockContext
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.limits import COIN_TAKERS_MAX
 from holdfast.protocol.liquidation.handlers import queue
@@ -16,10 +17,12 @@ from holdfast.protocol.liquidation.messages import (
     FundDebtChanged,
     Haircut,
     LiquidationEnded,
+    LiquidationStarted,
 )
 from holdfast.protocol.liquidation.params import LIQUIDATION_PARAMS, LiquidationParams
 from holdfast.protocol.liquidation.state import LIQUIDATIONS
 from holdfast.protocol.margin import handlers as margin
+from holdfast.protocol.margin.state import DAY_STARTS, FROZEN
 from tests.support.closing import COIN, Closing
 from tests.support.exchange import BTC, ETH, USD, USDT, Market
 
@@ -133,6 +136,56 @@ def test_winner__at_its_cap_of_a_coin__takes_none_that_would_not_count(case: Clo
     assert case.coins(case.market.id(1), USDT) == 10_000_000 * USD
     assert case.equity(1) == before
     assert case.coins(INSURANCE_FUND, USDT) == 60_000 * USD - case.coins(case.market.id(2), USDT)
+
+
+def test_winner__takes_no_more_than_its_equity_beyond_initial_margin_pays_for() -> None:
+    market = Market(5, deposits={0: ((BTC, COIN),)})
+    market.trade(1, 2, market.future(), 300)
+    case = Closing(market)
+    winner, spare = market.id(1), 10_000 * USD
+    case.win(1, WORTH)
+    # The other side of its future is in liquidation too, so that nobody else is asked.
+    case.draft[FROZEN].put(market.id(2), 1)
+    need = case.need(1)
+    ledger.move(case.draft, winner, TREASURY, 0, need.equity_atoms - need.initial_atoms - spare)
+    assert need.maintenance_atoms < need.initial_atoms - spare
+    case.close()
+    assert case.coins(winner) == COIN * spare // WORTH
+    assert case.equity(1) >= case.need(1).initial_atoms
+
+
+def test_deficit__beyond_the_days_profits__falls_on_what_else_holders_of_positions_have() -> None:
+    market = Market(5, deposits={0: ((BTC, COIN),)})
+    market.trade(1, 2, market.future(), 300)
+    case = Closing(market)
+    one, other = market.id(1), market.id(2)
+    case.win(1, WORTH + 300_000 * USD)
+    start, equity = case.draft[DAY_STARTS][one].equity_atoms, case.equity(1)
+    profit = equity - start
+    beyond = 200_001 * USD
+    ledger.move(case.draft, case.loser, TREASURY, 0, profit + beyond - 300_000 * USD)
+    weights = {one: start, other: case.equity(2)}
+    haircuts = [event for event in case.close() if isinstance(event, Haircut)]
+    assert haircuts[0] == Haircut(one, profit)
+    assert [event.account_id for event in haircuts[1:]] == [one, other]
+    assert sum(event.amount_atoms for event in haircuts[1:]) == beyond
+    for event in haircuts[1:]:
+        share = beyond * weights[event.account_id] // sum(weights.values())
+        assert share <= event.amount_atoms <= share + 1
+
+
+def test_holder__whom_a_haircut_leaves_under_maintenance__is_queued_in_the_same_block() -> None:
+    market = Market(3, deposits={0: ((BTC, COIN),)}, genesis={"backstop_atoms": 0, "insurance_atoms": 0})
+    market.trade(1, 2, market.future(), 300)
+    case = Closing(market)
+    case.draft[FROZEN].put(market.id(2), 1)
+    need = case.need(1)
+    ledger.move(case.draft, market.id(1), TREASURY, 0, need.equity_atoms - need.maintenance_atoms - USD)
+    ledger.move(case.draft, case.loser, TREASURY, 0, WORTH + 2 * USD)
+    case.queue()
+    events = queue.sweep(case.draft, BlockContext(market.solo.height + 1, market.solo.time_ms + 1, 0, 0))
+    assert Haircut(market.id(1), 2 * USD) in events
+    assert [event.account_id for event in events if isinstance(event, LiquidationStarted)] == [market.id(1)]
 
 
 def test_bystander__with_cash_and_no_position__is_never_asked(case: Closing) -> None:

@@ -36,13 +36,16 @@ DEPOSITS = {
     5: ((USDC, PLENTY), (BTC, COIN_ATOMS_MAX // 2)),
     6: ((USDC, PLENTY),),
     7: ((USDC, 1),),
+    # The second page of accounts.
+    25: ((BTC, 10**8 + 7),),
+    27: ((ETH, 10**9), (USDT, 10**10)),
 }
 
 
 @pytest.fixture(scope="module")
 def market() -> Market:
     """Coins beside positions, beside orders, alone, and with a debt; cash alone and orders alone."""
-    market = Market(8, deposits=DEPOSITS)
+    market = Market(28, deposits=DEPOSITS)
     market.trade(0, 1, market.future(), 100)
     market.trade(2, 0, market.option(), 20)
     for index in (1, 3, 6):
@@ -89,7 +92,8 @@ def check_all(draft: Draft, prices_e8: dict[int, int]) -> dict[int, AccountRisk]
         need = rules.compute_requirement(draft, account_id, row)
         assert matrix.equity_atoms[place] == need.equity_atoms, account_id
         assert matrix.maintenance_atoms[place] == need.maintenance_atoms, account_id
-        assert matrix.need_atoms[place] >= need.initial_atoms - row.marks_atoms - worth, account_id
+        # Exact, as nobody quotes here.
+        assert matrix.need_atoms[place] == need.initial_atoms - row.marks_atoms - worth, account_id
         rows[account_id] = row
     return rows
 
@@ -110,12 +114,20 @@ def test_matrix__at_any_prices__values_every_account_as_the_rules_for_one(
     market: Market, prices_e8: dict[int, int]
 ) -> None:
     rows = check_all(market.draft, prices_e8)
-    holders = [market.id(index) for index in (0, 1, 3, 4, 5)]
+    holders = [market.id(index) for index in (0, 1, 3, 4, 5, 25, 27)]
     assert all(account_id in rows for account_id in holders)
     # Cash alone is not in the matrix, an order beside it is; the backstop has no coin.
     assert market.id(6) in rows
     assert market.id(7) not in rows
     assert BACKSTOP not in rows
+
+
+def test_matrix__of_one_that_owes_an_atom_and_has_nothing_else__has_it(market: Market) -> None:
+    draft = market.draft
+    ledger.move(draft, market.id(7), market.id(6), USDC, 2)
+    rebuild.refresh_columns(draft)
+    rows = check_all(draft, draft[RISK_ARRAY][0].prices_e8)
+    assert market.id(7) in rows
 
 
 @pytest.mark.usefixtures("kernel")

@@ -2,14 +2,17 @@
 
 import pytest
 
-from holdfast.primitives.reject import Code
+from holdfast.primitives.reject import Code, RejectedError
 from holdfast.protocol.accounts.messages import CreateSubaccount
 from holdfast.protocol.accounts.state import INSURANCE_FUND, TREASURY
 from holdfast.protocol.custody.messages import Transfer
 from holdfast.protocol.instruments.state import INSTRUMENTS
 from holdfast.protocol.ledger.handlers import get_cash
-from holdfast.protocol.limits import ORDER_LOTS_MAX, ROW_ATOMS_MAX
+from holdfast.protocol.ledger.state import USDC
+from holdfast.protocol.limits import ACCOUNT_LOTS_MAX, ORDER_LOTS_MAX, ROW_ATOMS_MAX
 from holdfast.protocol.messages import Bundle
+from holdfast.protocol.portfolio.state import POSITIONS, Position
+from holdfast.protocol.trading import rules
 from holdfast.protocol.trading.messages import (
     AmendOrder,
     CancelAll,
@@ -23,6 +26,7 @@ from holdfast.protocol.trading.messages import (
     TimeInForce,
     Traded,
 )
+from holdfast.protocol.trading.rules import check_position_room
 from tests.support.exchange import BUY, SELL, USD, Market
 
 IOC, FOK = TimeInForce.IMMEDIATE_OR_CANCEL, TimeInForce.FILL_OR_KILL
@@ -169,6 +173,39 @@ def test_amend__that_margin_refuses__leaves_the_order_as_it_was() -> None:
     bid = place(market, 0, BUY, 119_000, 5)
     assert market.do(0, AmendOrder(bid, 119_000, 5_000)).code == Code.MARGIN_INITIAL_SHORT
     assert market.orders() == {bid: (market.id(0), BUY, 119_000, 5)}
+
+
+@pytest.mark.parametrize(("reduce_only", "code"), [(True, Code.OK), (False, Code.USDC_DEPEGGED)])
+def test_amend__while_new_risk_is_barred__moves_only_what_reduces(
+    market: Market, code: Code, *, reduce_only: bool
+) -> None:
+    market.trade(0, 1, market.future(), 5)
+    ask = place(market, 0, SELL, 121_000, 5, reduce_only=reduce_only)
+    market.solo.prices[USDC] = 98 * 10**6
+    market.run(2)
+    assert market.do(0, AmendOrder(ask, 120_900, 5)).code == code
+    assert market.orders()[ask][2] == (120_900 if reduce_only else 121_000)
+    assert market.do(0, AmendOrder(ask, 120_900 if reduce_only else 121_000, 4)).code == Code.OK
+
+
+def test_position_room__of_one_that_holds_more_than_may_be__is_there_for_what_reduces(market: Market) -> None:
+    draft, account_id, future = market.draft, market.id(0), market.future()
+    draft[POSITIONS].put((account_id, future), Position(ACCOUNT_LOTS_MAX + 2, 0))
+    check_position_room(draft, account_id, future, -1)
+    with pytest.raises(RejectedError) as refusal:
+        check_position_room(draft, account_id, future, 1)
+    assert refusal.value.code == Code.LOTS_TOO_MANY
+
+
+def test_position_room__with_all_positions_taken__is_there_for_those_held_alone(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market.trade(0, 1, market.future(), 5)
+    monkeypatch.setattr(rules, "POSITIONS_PER_ACCOUNT_MAX", 1)
+    check_position_room(market.draft, market.id(0), market.future(), 5)
+    with pytest.raises(RejectedError) as refusal:
+        check_position_room(market.draft, market.id(0), market.future(place=1), 5)
+    assert refusal.value.code == Code.POSITIONS_FULL
 
 
 def test_cancel__own_orders__one_all_or_of_one_instrument(market: Market) -> None:

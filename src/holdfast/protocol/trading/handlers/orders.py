@@ -22,7 +22,7 @@ from holdfast.protocol.trading.messages import (
     SelfTrade,
     TimeInForce,
 )
-from holdfast.protocol.trading.params import TRADING_PARAMS
+from holdfast.protocol.trading.state import Market
 from holdfast.state.draft import Draft
 
 # Bound once: a look-up of an enumeration's member costs more than the comparison that it is for.
@@ -115,18 +115,15 @@ def amend_order(draft: Draft, block: BlockContext, account_id: int, command: Ame
         raise RejectedError(Code.ORDER_NOT_YOURS, order_id=command.order_id, mend="replace a quote by a mass quote")
     if (command.price_ticks, command.lots) == (order.price_ticks, order.lots):
         raise RejectedError(Code.AMEND_NO_CHANGE, order_id=command.order_id)
-    reduce_only = bool(order.flags & FLAG_REDUCE_ONLY)
     shrinks = command.price_ticks == order.price_ticks and command.lots < order.lots
-    action = Action.REDUCE_RISK if reduce_only or shrinks else Action.INCREASE_RISK
-    instrument = rules.check_tradable(draft, order.instrument_id, block.time_ms, action)
-    rules.check_size_and_price(
-        draft[TRADING_PARAMS][0], rules.get_array(draft), instrument, command.lots, command.price_ticks
-    )
+    action = Action.REDUCE_RISK if shrinks or order.flags & FLAG_REDUCE_ONLY else _INCREASE_RISK
+    market = rules.get_market(draft, order.instrument_id, block.time_ms, action)
+    rules.check_size_and_price(market.params, market.array, market.instrument, command.lots, command.price_ticks)
     if shrinks:
         margin.shrink_order(draft, command.order_id, order, command.lots)
         return (OrderAmended(command.order_id, order.price_ticks, 0, command.lots),)
     before = margin.remember(draft, account_id)
-    events = _requeue(draft, block, command, order, reduce_only=reduce_only)
+    events = _requeue(draft, block, market, command, order)
     margin.check_initial(draft, account_id, before)
     return events
 
@@ -152,19 +149,17 @@ def cancel_instrument(draft: Draft, instrument_id: int) -> Events:
     return tuple(cancel(draft, order_id, Cancelled.EXPIRED) for order_id in resting)
 
 
-def _requeue(draft: Draft, block: BlockContext, command: AmendOrder, order: Order, *, reduce_only: bool) -> Events:
+def _requeue(draft: Draft, block: BlockContext, market: Market, command: AmendOrder, order: Order) -> Events:
     account_id, order_id = order.account_id, command.order_id
     margin.remove_order(draft, order_id)
     lots = command.lots
-    if reduce_only:
+    if order.flags & FLAG_REDUCE_ONLY:
         lots = min(lots, rules.compute_reducing_lots(draft, account_id, order.instrument_id, order.side))
         if lots == 0:
             raise RejectedError(Code.REDUCE_ONLY_WOULD_INCREASE, instrument_id=order.instrument_id)
     rules.check_position_room(draft, account_id, order.instrument_id, lots if order.side == Side.BUY else -lots)
     family = rules.get_family(draft, account_id)
     taker = Taker(account_id, family, order_id, order.side, command.price_ticks, SelfTrade.CANCEL_RESTING)
-    action = Action.REDUCE_RISK if reduce_only else _INCREASE_RISK
-    market = rules.get_market(draft, order.instrument_id, block.time_ms, action)
     matched = match(draft, block, market, taker, lots)
     rested = 0 if matched.is_stopped else matched.open_lots
     if rested:
