@@ -120,6 +120,15 @@ def test_margin__of_a_folder__tells_each_file_and_passes_over_what_is_wrong(tmp_
     assert "much" in told[f"{tmp_path}/c.json"]["refused"]
 
 
+def test_margin__of_a_folder__tells_the_files_of_its_folders_too(tmp_path: Path) -> None:
+    (tmp_path / "of" / "a").mkdir(parents=True)
+    for place in (tmp_path / "b.json", tmp_path / "of" / "a" / "c.json"):
+        place.write_text(json.dumps(account_document()), encoding="utf-8")
+    code, out, _ = call("margin", tmp_path)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[2:]] == ["b.json", "of/a/c.json"]
+
+
 def test_compare__tells_every_model_side_by_side() -> None:
     told = ask("compare", EXAMPLE)
     assert list(told) == ["holdfast", "derive-pm2", "derive-standard", "deribit-pm", "deribit-standard"]
@@ -168,7 +177,7 @@ def test_bad_input__is_one_line_with_row_and_field(tmp_path: Path) -> None:
             "--model: 'span' is none of holdfast, derive-pm2, derive-standard, deribit-pm",
         ),
         (("margin", EXAMPLES / "none.json", "--model", "derive-pm2"), "none.json: No such file or directory"),
-        (("margin", EXAMPLES.parent), "examples: the folder holds no .json and no .csv file"),
+        (("margin", EXAMPLES.parents[1] / "docs" / "adr"), "adr: the folder holds no .json and no .csv file"),
         (("margin", EXAMPLES, "--case", "Test9"), "--case: goes with one file"),
         (("compare", EXAMPLES), "Is a directory"),
         (("compare", EXAMPLE, "--svg", EXAMPLE / "no" / "bars.svg"), "--svg: the folder"),

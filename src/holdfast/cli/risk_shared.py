@@ -111,13 +111,13 @@ def load_one(command: str, path: Path, case: str | None, *, as_json: bool) -> Po
 
 
 def find_files(command: str, paths: Sequence[Path], *, as_json: bool, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
-    """Return the files that are meant: those given, and of a folder every JSON and CSV file by name."""
+    """Return the files that are meant: those given, and of a folder and the folders in it every such file by name."""
     files: list[Path] = []
     for path in paths:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes)
+        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
         if not inside:
             refuse(
                 command,
