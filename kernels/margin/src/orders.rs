@@ -6,7 +6,7 @@ use crate::{get, position, Done, NO_PLACE};
 /// Orders, and the cells that they are added to: `min(0, (row + edge) * lots)` each, number by number.
 ///
 /// An edge is what a lot is worth over what the limit asks for it; lots are negative for an ask. The sums are the true
-/// ones as long as |row + edge| <= 2^37 and the |lots| of a cell add up to at most 2^26.
+/// ones as long as |row + edge| <= 2^37, an order has at most 2^24 |lots| and a cell at most 2^26.
 pub struct Orders<'a> {
     pub places: &'a [i32],
     pub edges: &'a [i64],

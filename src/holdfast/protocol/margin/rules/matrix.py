@@ -168,10 +168,12 @@ def _make_lines(array: RiskArray) -> KernelLines:
 def _make_loose_sheet(array: RiskArray, sources: Sources, account_ids: Int64Array) -> Sheet:
     """Return the sheet of those that order something, but have no position, coin or debt."""
     pages, cash_atoms = account_ids >> PAGE_BITS, np.zeros(len(account_ids), dtype=np.int64)
-    for page in np.unique(pages).tolist():
+    firsts = np.flatnonzero(np.diff(pages, prepend=-1)).tolist()
+    for first, end in pairwise((*firsts, len(account_ids))):
+        page = int(pages[first])
         cash = sources.cash.get(page)
         if cash is not None:
-            cash_atoms[pages == page] = pick_balances(cash, page, account_ids[pages == page])[0]
+            cash_atoms[first:end] = pick_balances(cash, page, account_ids[first:end])[0]
     return make_loose_sheet(array, account_ids, cash_atoms)
 
 

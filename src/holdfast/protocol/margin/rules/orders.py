@@ -80,6 +80,8 @@ def stress_orders(orders: Orders, lines: KernelLines, begin: int, end: int, room
 
     Quotes count in full, whatever protects them. It may lie in `room`, which is written over, as `stress_coins` says.
     """
+    if begin == end:
+        return room[:0]
     first, last = orders.starts[begin], orders.starts[end]
     cells = orders.cells[first:last] - begin * _COUNT
     return _sum_losses(orders, lines, first, cells, room[: end - begin])
