@@ -80,6 +80,15 @@ def margin_account_stress(
     out: _Int64s,
     path: str | None = None,
 ) -> None: ...
+def sum_orders(
+    places: _Int32s,
+    edges: _Int64s,
+    lots: _Int64s,
+    cells: _Int64s,
+    rows: _Int64s,
+    out: _Int64s,
+    path: str | None = None,
+) -> None: ...
 def share_rows(values: _Int64s, shares: _Int64s, out: _Int64s) -> None: ...
 def margin_golden_hash(path: str) -> str: ...
 

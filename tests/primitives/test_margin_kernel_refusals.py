@@ -72,6 +72,18 @@ def list_stress() -> Arguments:
     }
 
 
+def list_orders() -> Arguments:
+    """Return what `sum_orders` takes."""
+    return {
+        "places": np.array([0, 2], dtype=np.int32),
+        "edges": np.array([5, -5]),
+        "lots": np.array([1, -2]),
+        "cells": np.array([0, 3]),
+        "rows": np.ones((3, 32), dtype=np.int64),
+        "out": np.zeros((4, 32), dtype=np.int64),
+    }
+
+
 def freeze(array: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the array as one that may not be written to."""
     array.flags.writeable = False
@@ -137,6 +149,15 @@ CASES: Final[list[tuple[Callable[..., None], Callable[[], Arguments], str, Any, 
     (_kernels.margin_account_stress, list_stress, "places", places(0, 3), "places: each"),
     (_kernels.margin_account_stress, list_stress, "universes", np.array([3, 1, 2]), "universes: each"),
     (_kernels.margin_account_stress, list_stress, "out", np.zeros((2, 32), dtype=np.int64), "out: takes the shape"),
+    (_kernels.sum_orders, list_orders, "places", places(0, 3), "places: each"),
+    (_kernels.sum_orders, list_orders, "places", places(0, -1), "places: each"),
+    (_kernels.sum_orders, list_orders, "edges", np.array([5]), r"edges: takes the shape \[2\]"),
+    (_kernels.sum_orders, list_orders, "lots", np.array([5]), r"lots: takes the shape \[2\]"),
+    (_kernels.sum_orders, list_orders, "cells", np.array([0, 4]), "cells: each"),
+    (_kernels.sum_orders, list_orders, "cells", np.array([-1, 0]), "cells: each"),
+    (_kernels.sum_orders, list_orders, "cells", np.array([0]), r"cells: takes the shape \[2\]"),
+    (_kernels.sum_orders, list_orders, "rows", np.ones(96, dtype=np.int64), "rows: takes the shape"),
+    (_kernels.sum_orders, list_orders, "out", np.zeros(128, dtype=np.int64), "out: takes the shape"),
 ]
 
 
@@ -162,6 +183,7 @@ def test_kernels__one_argument_wrong__are_refused_by_its_name(
         (_kernels.add_fills, list_fills),
         (_kernels.margin_accounts, list_figures),
         (_kernels.margin_account_stress, list_stress),
+        (_kernels.sum_orders, list_orders),
     ],
 )
 def test_kernels__the_arguments_that_the_cases_change__are_accepted(

@@ -12,6 +12,7 @@ from tests.support.margin_books import WEIGHT_PPM, Book, Int64s, Venue, compute_
 PATHS: Final = _kernels.list_paths()
 ROW_MAX: Final = 2**36
 LOTS_MAX: Final = 2**26
+ORDER_LOTS_MAX: Final = 2**24
 
 every_path = pytest.mark.parametrize("path", PATHS)
 
@@ -228,4 +229,23 @@ def test_margin_account_stress__one_account__equals_python(path: str) -> None:
         [sum(q * rows[p][s] for p, q in book.list_positions(0) if universes[p] == universe) for s in range(32)]
         for universe in range(3)
     ]
+    assert out.tolist() == expected
+
+
+@every_path
+@pytest.mark.parametrize(("orders", "cells"), [(200, 6), (1, 1), (3, 40), (0, 2), (0, 0)])
+def test_sum_orders__any_orders__equal_python(orders: int, cells: int, path: str) -> None:
+    rng = np.random.default_rng(17)
+    rows = make_book(18, []).rows
+    each = min(ORDER_LOTS_MAX, LOTS_MAX // max(1, orders))
+    edges = rng.integers(-ROW_MAX, ROW_MAX, orders, endpoint=True)
+    edges[::5], edges[1::5] = ROW_MAX, -ROW_MAX
+    lots = np.where(rng.random(orders) < 0.3, -each, rng.integers(-each, each, orders, endpoint=True))
+    columns = rng.integers(0, len(rows), orders, dtype=np.int32), edges, lots, rng.integers(0, max(1, cells), orders)
+    out = np.full((cells, 32), -1, dtype=np.int64)
+    _kernels.sum_orders(*columns, rows, out, path=path)
+    expected = [[0] * 32 for _ in range(cells)]
+    for place, edge, signed, cell in zip(*(column.tolist() for column in columns), strict=True):
+        losses = (min(0, (change + edge) * signed) for change in rows[place].tolist())
+        expected[cell] = [total + loss for total, loss in zip(expected[cell], losses, strict=True)]
     assert out.tolist() == expected

@@ -8,12 +8,14 @@
 mod accounts;
 pub mod golden;
 mod lanes;
+mod orders;
 mod scenarios;
 mod sums;
 mod table;
 
 pub use accounts::{AccountStress, Accounts, Added, Instruments, FIGURES, UNIVERSES};
 pub use lanes::{run, Kernel, Lanes, Row, SCENARIOS};
+pub use orders::Orders;
 pub use scenarios::Scenarios;
 pub use sums::{Fills, Kept, Reads, Sums};
 pub use table::{NarrowRow, Table};

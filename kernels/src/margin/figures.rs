@@ -1,6 +1,8 @@
 //! What Python calls for the figures of the exchange's margin.
 
-use holdfast_margin::{run, AccountStress, Accounts, Added, Instruments, Scenarios, FIGURES, SCENARIOS, UNIVERSES};
+use holdfast_margin::{
+    run, AccountStress, Accounts, Added, Instruments, Orders, Scenarios, FIGURES, SCENARIOS, UNIVERSES,
+};
 use pyo3::prelude::*;
 
 use super::{halve, refuse, rows_of, rows_of_mut, run_both, Array, HeldPositions};
@@ -150,7 +152,38 @@ fn margin_account_stress(
     run(path, kernel).map_err(refuse)
 }
 
+/// Write the sums of what open orders would lose, each added to its cell: a row of `out`.
+#[pyfunction]
+#[pyo3(signature = (places, edges, lots, cells, rows, out, path = None))]
+#[allow(clippy::too_many_arguments, reason = "Python names them")]
+fn sum_orders(
+    py: Python<'_>,
+    places: Array,
+    edges: Array,
+    lots: Array,
+    cells: Array,
+    rows: Array,
+    out: Array,
+    path: Option<&str>,
+) -> PyResult<()> {
+    let path = choose(path)?;
+    let (places, edges, lots) = (hold(places, "places")?, hold(edges, "edges")?, hold(lots, "lots")?);
+    let (cells, rows, mut out) = (hold(cells, "cells")?, hold(rows, "rows")?, hold(out, "out")?);
+    let mut views = Views::default();
+    let places = views.read(&places, &[ANY])?;
+    let kernel = Orders {
+        places,
+        edges: views.read(&edges, &[places.len()])?,
+        lots: views.read(&lots, &[places.len()])?,
+        cells: views.read(&cells, &[places.len()])?,
+        rows: rows_of(views.read(&rows, &[ANY, SCENARIOS])?),
+        out: rows_of_mut(views.write(&mut out, &[ANY, SCENARIOS])?),
+    };
+    py.detach(|| run(path, kernel)).map_err(refuse)
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(margin_accounts, module)?)?;
-    module.add_function(wrap_pyfunction!(margin_account_stress, module)?)
+    module.add_function(wrap_pyfunction!(margin_account_stress, module)?)?;
+    module.add_function(wrap_pyfunction!(sum_orders, module)?)
 }

@@ -49,6 +49,7 @@ Key32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Name = Annotated[str, Meta(min_length=1, max_length=48, pattern="^[A-Z0-9_-]+$")]
 
 ensure(ACCOUNT_LOTS_MAX * ROW_ATOMS_MAX <= 2**62, "a margin sum cannot overflow int64")
+ensure(2 * ACCOUNT_LOTS_MAX * ROW_ATOMS_MAX <= 2**63, "nor can one of open orders, of which a lot loses two ceilings")
 ensure(3 * 3 * COIN_VALUE_USD_MAX * 10**6 < 2**62, "nor can it with three coins, none of which gains more than thrice")
 ensure(100 * COIN_ATOMS_MAX <= 2**63, "a balance of coins times two digits of a price fits int64")
 ensure(ORDER_LOTS_MAX <= ACCOUNT_LOTS_MAX, "one order fits an account")

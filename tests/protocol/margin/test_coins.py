@@ -15,7 +15,7 @@ from holdfast.protocol.ledger.state import CASH_PAGES, COIN_PAGES, USDC
 from holdfast.protocol.limits import COIN_ATOMS_MAX, COIN_VALUE_USD_MAX, PRICE_E8_MAX
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin import rules
-from holdfast.protocol.margin.rules import coins, sums
+from holdfast.protocol.margin.rules import coins, orders, sums
 from holdfast.protocol.margin.rules.matrix import compute_position_stress
 from holdfast.protocol.margin.state import CHARGES, RISK_MATRIX, AccountRisk, RiskMatrix
 from holdfast.protocol.schema import TABLES
@@ -57,7 +57,7 @@ def market() -> Market:
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     name = str(request.param)
     path = None if name == "numpy" else name.removeprefix("native-")
-    for module in (sums, coins):
+    for module in (sums, coins, orders):
         monkeypatch.setattr(module, "native_path", lambda: path)
     return name
 

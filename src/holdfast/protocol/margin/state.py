@@ -105,13 +105,15 @@ class Sheet(NamedTuple):
 
 
 class Orders(NamedTuple):
-    """The open orders of accounts that have any, by their place among these."""
+    """Open orders, account by account: those of number k of `places` are `starts[k]` to `starts[k + 1]` of the rest."""
 
-    order_of: Int64Array  # by account of the matrix: its place here, or -1
-    plain: Int64Array  # int64[n, 3, 32], atoms: each order where it loses
-    quotes: Int64Array  # protected quotes likewise, before their scaling
-    quoted_lots: Int64Array  # int64[n, 3]
-    open_lots: Int64Array  # int64[n]
+    places: Int64Array  # in the matrix, of the accounts that have any; ascending
+    starts: Int64Array  # int64[n + 1]
+    lines: Int32Array  # places in the risk array
+    edges_atoms: Int64Array  # what a lot is worth, less what the limit asks for it
+    lots: Int64Array  # negative for an ask
+    cells: Int64Array  # 3 x k + universe
+    is_quote: Int64Array  # 0 or 1: counts as a protected quote
 
 
 class Coins(NamedTuple):

@@ -34,17 +34,6 @@ def value_coins(draft: Draft, array: RiskArray, amounts_atoms: Int64Array) -> Co
     return Coins(places, values, np.array([get_collateral_shocks(draft, asset_id) for asset_id in COINS]))
 
 
-def place_coins(coins: Coins, firsts: list[int]) -> tuple[Int64Array, list[int]]:
-    """Return by account the place of its coins among those of its sheet, or -1; and where each sheet's begin.
-
-    `firsts` are the places of the sheets' first accounts and, last, the number of accounts.
-    """
-    begins = np.searchsorted(coins.places, firsts)
-    coin_of = np.full(firsts[-1], -1, dtype=np.int64)
-    coin_of[coins.places] = np.arange(len(coins.places)) - np.repeat(begins[:-1], np.diff(begins))
-    return coin_of, begins.tolist()
-
-
 def stress_coins(coins: Coins, begin: int, end: int, room: Int64Array) -> Int64Array:
     """Return what the coins of some of the accounts that have any gain or lose, int64[end - begin, 3, 32].
 

@@ -10,17 +10,19 @@ from holdfast.primitives.arrays import share_floor
 from holdfast.primitives.units import PPM, share_ceil
 from holdfast.protocol.accounts.state import PAGE_BITS
 from holdfast.protocol.book.handlers import make_order_columns
-from holdfast.protocol.book.state import FLAG_QUOTE, ORDER_COLUMNS, ORDER_FIELDS, Side
+from holdfast.protocol.book.state import ORDER_COLUMNS, ORDER_FIELDS
 from holdfast.protocol.ledger.handlers import make_cash_pages, make_coin_pages
 from holdfast.protocol.ledger.state import CASH_PAGES, COIN_PAGES
 from holdfast.protocol.limits import SCENARIOS
 from holdfast.protocol.margin.params import MARGIN_PARAMS, UNIVERSES, MarginParams
-from holdfast.protocol.margin.rules.coins import place_coins, stress_coins, value_coins
-from holdfast.protocol.margin.rules.sheets import make_loose_sheet, make_sheets, pick_balances
-from holdfast.protocol.margin.rules.sums import Extras, Sums, make_room, sum_account, sum_accounts, sum_by
+from holdfast.protocol.margin.rules.coins import stress_coins, value_coins
+from holdfast.protocol.margin.rules.orders import place_orders, stress_orders, sum_open_lots, sum_orders_of
+from holdfast.protocol.margin.rules.sheets import cut_loose_sheet, make_loose_sheet, make_sheets, pick_balances
+from holdfast.protocol.margin.rules.sums import Extras, Sums, make_room, place_extras, sum_account, sum_accounts
 from holdfast.protocol.margin.state import (
     AccountRisk,
     Charges,
+    Coins,
     Int32Array,
     Int64Array,
     KernelLines,
@@ -33,7 +35,7 @@ from holdfast.protocol.margin.state import (
 from holdfast.protocol.portfolio.handlers import make_position_pages
 from holdfast.protocol.portfolio.state import POSITION_PAGES
 from holdfast.protocol.surface.state import RiskArray
-from holdfast.state.columns import Columns, empty_columns
+from holdfast.state.columns import empty_columns
 from holdfast.state.draft import Draft
 
 _COUNT: Final = len(UNIVERSES)
@@ -68,29 +70,24 @@ def compute_matrix(
     """
     lines = _make_lines(array)
     held = make_sheets(array, sources, kept)
-    sheets = (*held, _make_loose_sheet(array, sources, held))
-    account_ids = np.concatenate([sheet.account_ids for sheet in sheets])
-    firsts = np.cumsum([0, *(len(sheet.account_ids) for sheet in sheets)]).tolist()
-    orders = _sum_orders(array, sources.orders, account_ids)
+    paged_ids = np.concatenate([np.zeros(0, dtype=np.int64), *(sheet.account_ids for sheet in held)])
+    orders, loose_ids = place_orders(array, lines, sources.orders, paged_ids)
+    sheets = (*held, _make_loose_sheet(array, sources, loose_ids))
+    account_ids = np.concatenate([paged_ids, loose_ids])
     coins = value_coins(draft, array, np.concatenate([sheet.coins_atoms for sheet in sheets], axis=1))
     params = draft[MARGIN_PARAMS][0]
-    together = orders.plain + orders.quotes
-    sums, room = make_room(len(account_ids)), np.empty((1 << PAGE_BITS, *_SHAPE), dtype=np.int64)
-    coin_of, begins = place_coins(coins, firsts)
-    for sheet, (first, end), span in zip(sheets, pairwise(firsts), pairwise(begins), strict=True):
-        stress = stress_coins(coins, *span, room)
-        extras = Extras(coin_of[first:end], stress, orders.order_of[first:end], together)
-        for all_of, found in zip(sums, sum_accounts(sheet, lines, extras, params.cross_weight_ppm), strict=True):
-            all_of[..., first:end] = found
+    cuts = [*held, *cut_loose_sheet(sheets[-1])]
+    firsts = np.cumsum([0, *(len(sheet.account_ids) for sheet in cuts)]).tolist()
+    sums = _sum_all(cuts, firsts, lines, coins, orders, params)
     marks = sums.value_atoms - np.concatenate([sheet.future_costs_atoms for sheet in sheets])
     worth = np.zeros(len(account_ids), dtype=np.int64)
     worth[coins.places] = coins.values_atoms.sum(axis=1)
-    open_lots = _spread(orders.order_of, orders.open_lots)
+    open_lots = sum_open_lots(orders, len(account_ids))
     return RiskMatrix(
         sheets=sheets,
-        firsts=tuple(firsts[:-1]),
+        firsts=tuple(firsts[: len(sheets)]),
         lines=lines,
-        places=Places(sheets, firsts[:-1]),
+        places=Places(sheets, firsts[: len(sheets)]),
         account_ids=account_ids,
         orders=orders,
         coins=coins,
@@ -117,21 +114,20 @@ def get_row(matrix: RiskMatrix, account_id: int) -> AccountRisk | None:
     place = matrix.places.get(account_id)
     if place is None:
         return None
-    nothing: Int64Array = np.zeros(_SHAPE, dtype=np.int64)
-    order = int(matrix.orders.order_of[place])
+    ordered = sum_orders_of(matrix.orders, matrix.lines, place)
     begin, end = np.searchsorted(matrix.coins.places, (place, place + 1)).tolist()
     coins = stress_coins(matrix.coins, begin, end, np.empty((1, *_SHAPE), dtype=np.int64))
     return AccountRisk(
         compute_position_stress(matrix, place) + coins.sum(axis=0),
-        nothing if order < 0 else matrix.orders.plain[order],
-        nothing if order < 0 else matrix.orders.quotes[order],
+        ordered.plain,
+        ordered.quotes,
         int(matrix.marks_atoms[place]),
         int(matrix.unrealised_atoms[place]),
         int(matrix.collateral_atoms[place]),
         _triple(matrix.short_lots[:, place]),
         _triple(matrix.gross_lots[:, place]),
         _triple(matrix.future_lots[:, place]),
-        (0, 0, 0) if order < 0 else _triple(matrix.orders.quoted_lots[order]),
+        ordered.quoted_lots,
         int(matrix.open_lots[place]),
         {},
     )
@@ -169,49 +165,37 @@ def _make_lines(array: RiskArray) -> KernelLines:
     return KernelLines(array.rows, array.values_atoms, universes, array.is_future, array.strike_groups)
 
 
-def _make_loose_sheet(array: RiskArray, sources: Sources, held: tuple[Sheet, ...]) -> Sheet:
+def _make_loose_sheet(array: RiskArray, sources: Sources, account_ids: Int64Array) -> Sheet:
     """Return the sheet of those that order something, but have no position, coin or debt."""
-    asked = np.unique(sources.orders.values[0])
-    paged = np.concatenate([asked[:0], *(sheet.account_ids for sheet in held)])
-    is_loose = np.searchsorted(paged, asked) == np.searchsorted(paged, asked, side="right")
-    account_ids = asked[is_loose]
     pages, cash_atoms = account_ids >> PAGE_BITS, np.zeros(len(account_ids), dtype=np.int64)
-    for page in np.unique(pages).tolist():
+    firsts = np.flatnonzero(np.diff(pages, prepend=-1)).tolist()
+    for first, end in pairwise((*firsts, len(account_ids))):
+        page = int(pages[first])
         cash = sources.cash.get(page)
         if cash is not None:
-            cash_atoms[pages == page] = pick_balances(cash, page, account_ids[pages == page])[0]
+            cash_atoms[first:end] = pick_balances(cash, page, account_ids[first:end])[0]
     return make_loose_sheet(array, account_ids, cash_atoms)
 
 
-def _sum_orders(array: RiskArray, orders: Columns, account_ids: Int64Array) -> Orders:
-    holders, instruments, sides, prices, lots, flags = orders.values
-    ids, owner = np.unique(holders, return_inverse=True)
-    index = np.searchsorted(array.instrument_ids, instruments)
-    edge = array.values_atoms[index] - prices * array.tick_values_atoms[index]
-    signed = np.where(sides == Side.BUY, lots, -lots)
-    terms = np.minimum(0, (array.rows[index] + edge[:, None]) * signed[:, None])
-    keys = owner * _COUNT + np.searchsorted(_UNIVERSES, array.underlyings[index])
-    cells, shape = len(ids) * _COUNT, (-1, *_SHAPE)
-    is_quote = flags & FLAG_QUOTE != 0
-    plain, quote = np.flatnonzero(~is_quote), np.flatnonzero(is_quote)
-    order_of = np.full(len(account_ids), -1, dtype=np.int64)
-    ascending = np.argsort(account_ids, kind="stable")
-    order_of[ascending[np.searchsorted(account_ids, ids, sorter=ascending)]] = np.arange(len(ids))
-    return Orders(
-        order_of,
-        sum_by(keys[plain], terms[plain], cells).reshape(shape),
-        sum_by(keys[quote], terms[quote], cells).reshape(shape),
-        sum_by(keys[quote], lots[quote], cells).reshape(-1, _COUNT),
-        sum_by(owner, lots, len(ids)),
-    )
-
-
-def _spread(place_of: Int64Array, values: Int64Array) -> Int64Array:
-    """Return the values of those accounts that have any, 0 for the others."""
-    spread = np.zeros(len(place_of), dtype=np.int64)
-    having = np.flatnonzero(place_of >= 0)
-    spread[having] = values[place_of[having]]
-    return spread
+def _sum_all(
+    cuts: list[Sheet], firsts: list[int], lines: KernelLines, coins: Coins, orders: Orders, params: MarginParams
+) -> Sums:
+    """Return the sums of all accounts, sheet after sheet; `firsts` as `place_extras` takes them."""
+    sums = make_room(firsts[-1])
+    coin_room, order_room = (np.empty((1 << PAGE_BITS, *_SHAPE), dtype=np.int64) for _ in range(2))
+    coin_of, coins_from = place_extras(coins.places, firsts)
+    order_of, orders_from = place_extras(orders.places, firsts)
+    spans = (pairwise(firsts), pairwise(coins_from), pairwise(orders_from))
+    for sheet, (first, end), of_coins, of_orders in zip(cuts, *spans, strict=True):
+        extras = Extras(
+            coin_of[first:end],
+            stress_coins(coins, *of_coins, coin_room),
+            order_of[first:end],
+            stress_orders(orders, lines, *of_orders, order_room),
+        )
+        for all_of, found in zip(sums, sum_accounts(sheet, lines, extras, params.cross_weight_ppm), strict=True):
+            all_of[..., first:end] = found
+    return sums
 
 
 def _maintenance(params: MarginParams, charges: Charges, sums: Sums) -> Int64Array:

@@ -25,7 +25,7 @@ def make_sheets(array: RiskArray, sources: Sources, kept: dict[int, Sheet]) -> t
     It is one of `kept` where page and instruments have not changed.
     """
     sheets: list[Sheet] = []
-    find = _find_places(array)
+    find = find_places(array)
     for page in sorted({**sources.positions, **sources.cash, **sources.coins}):
         positions = sources.positions.get(page, _NO_POSITIONS)
         cash, coins = sources.cash.get(page, _NO_CASH), sources.coins.get(page, _NO_COINS)
@@ -61,7 +61,7 @@ def _make_sheet(
     holders = (keys >> INSTRUMENT_BITS) + (page << PAGE_BITS)
     account_ids = np.union1d(holders[np.flatnonzero(np.diff(holders, prepend=-1))], exposed_ids)
     starts = np.append(np.searchsorted(holders, account_ids), len(keys))
-    places = find[(keys & _INSTRUMENT_MASK) - _first_id(array)]
+    places = find[(keys & _INSTRUMENT_MASK) - first_id(array)]
     ensure(bool((places >= 0).all()), "what is held has a line in the risk array")
     is_same = before is not None and np.array_equal(before.account_ids, account_ids)
     return Sheet(
@@ -102,16 +102,17 @@ def _change_sheet(before: Sheet, positions: Columns, array: RiskArray) -> Sheet:
     )
 
 
-def _find_places(array: RiskArray) -> Int32Array:
+def find_places(array: RiskArray) -> Int32Array:
     """Return the array's place of each instrument, by its number over the first one's; -1 for one that it lacks."""
     ids = array.instrument_ids
-    span = int(ids[-1]) - _first_id(array) + 1 if len(ids) else 0
+    span = int(ids[-1]) - first_id(array) + 1 if len(ids) else 0
     find: Int32Array = np.full(span, -1, dtype=np.int32)
-    find[ids - _first_id(array)] = np.arange(len(ids), dtype=np.int32)
+    find[ids - first_id(array)] = np.arange(len(ids), dtype=np.int32)
     return find
 
 
-def _first_id(array: RiskArray) -> int:
+def first_id(array: RiskArray) -> int:
+    """Return the array's first instrument, or 0 where it has none."""
     return int(array.instrument_ids[0]) if len(array.instrument_ids) else 0
 
 
@@ -136,6 +137,19 @@ def make_loose_sheet(array: RiskArray, account_ids: Int64Array, cash_atoms: Int6
         cash_atoms=cash_atoms,
         coins_atoms=np.zeros((len(UNIVERSES), len(account_ids)), dtype=np.int64),
     )
+
+
+def cut_loose_sheet(sheet: Sheet) -> list[Sheet]:
+    """Return the loose sheet as sheets of at most as many accounts as a page has, one at least.
+
+    Each has what the kernel reads, and not the rest.
+    """
+    ids, size = sheet.account_ids, 1 << PAGE_BITS
+    firsts = range(0, max(1, len(ids)), size)
+    return [
+        sheet._replace(account_ids=ids[first : first + size], starts=sheet.starts[first : first + size + 1])
+        for first in firsts
+    ]
 
 
 def pick_balances(columns: Columns, page: int, account_ids: Int64Array) -> Int64Array:

@@ -39,6 +39,18 @@ class Sums(NamedTuple):
     order_loss_atoms: Int64Array  # the same with open orders
 
 
+def place_extras(places: Int64Array, firsts: list[int]) -> tuple[Int64Array, list[int]]:
+    """Return by account the place of its vectors among those of its sheet, or -1; and where each sheet's begin.
+
+    `places` are those of the accounts that have any, ascending; `firsts` are the places of the sheets' first accounts
+    and, last, the number of accounts.
+    """
+    begins = np.searchsorted(places, firsts)
+    place_of = np.full(firsts[-1], -1, dtype=np.int64)
+    place_of[places] = np.arange(len(places)) - np.repeat(begins[:-1], np.diff(begins))
+    return place_of, begins.tolist()
+
+
 def make_room(accounts: int) -> Sums:
     """Return where the sums of so many accounts are written; nothing is there yet."""
     return _split(np.empty((_FIGURES, accounts), dtype=np.int64))
