@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from holdfast.client.signing import SigningKey
 from holdfast.lab.agents import KINDS, Population
 from holdfast.lab.agents.makers import Maker
-from holdfast.lab.agents.market import Market, Memory
+from holdfast.lab.agents.market import SWING_MS, Market, Memory
 from holdfast.lab.agents.population import Submission
 from holdfast.lab.agents.speculators import Speculator, Style
 from holdfast.primitives.units import USDC_ATOMS
@@ -223,3 +223,5 @@ def test_makers__after_a_fall__show_fewer_bids_than_asks() -> None:
     assert fallen.swings_ppm(1) == (50_000, 0)
     assert (quote.bid_lots, quote.ask_lots) == (-(-size // 4), -(-size // 2))
     assert (feared.bid_lots, feared.ask_lots) == (quote.ask_lots, quote.bid_lots)
+    later = Market(exchange.draft, 5, 180_000 + SWING_MS + 1, memory)
+    assert later.swings_ppm(1) == (0, 0)

@@ -16,7 +16,9 @@ from holdfast.lab.verdict import Verdict
 from holdfast.primitives.check import ensure
 from holdfast.primitives.units import MINUTE_MS
 from holdfast.protocol import invariants
+from holdfast.protocol.accounts.state import INSURANCE_FUND
 from holdfast.protocol.block import BlockContext
+from holdfast.protocol.liquidation.messages import DeficitCovered, FundDebtChanged
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "crash_hour"
 ASKED = {
@@ -166,6 +168,13 @@ def test_tally__two_hashes_at_one_height__is_a_disagreement(plain: Verdict) -> N
     assert tally.disagreements == [(2, 1)]
     expected = hashlib.sha256((1).to_bytes(8, "big") + bytes(32)).digest()
     assert tally.root_log == expected
+
+
+def test_tally__of_the_funds_debt__counts_as_used_what_the_fund_pays_and_not_what_it_owes() -> None:
+    tally = Tally(ReportLog())
+    covered, owed = DeficitCovered(1_000, 20, 3), FundDebtChanged(1_000, 7, 7)
+    tally.note_genesis((covered, owed, FundDebtChanged(INSURANCE_FUND, -5, 2)))
+    assert (tally.insurance_used_atoms, tally.deficit_atoms, tally.deficits) == (25, 23, 1)
 
 
 @pytest.mark.parametrize(

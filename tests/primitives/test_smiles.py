@@ -71,6 +71,25 @@ def test_smile__admitted__has_a_density_at_every_variance_up_to_four_times_its_o
         assert shape(smile, z)[0].min() > 0.019
 
 
+@pytest.mark.parametrize(
+    "smile",
+    [
+        Smile(10**11, -508_000, 2_204_000, -700_000, 400_000),
+        Smile(10**9, -737_000, 1_934_000, -300_000, 3_000_000),
+        Smile(10**10, -75_000, 3_211_000, 1_000_000, 1_000_000),
+    ],
+)
+def test_smile__whose_density_only_the_skew_shock_takes__is_refused_by_both_engines(smile: Smile) -> None:
+    z = np.sinh(np.linspace(-11, 11, 2_001)) * 0.02
+    lowest = {
+        one: min(density(one, z, headroom).min() for headroom in (1e-6, 1.0, 4.0)) for one in (smile, skew(smile))
+    }
+    assert lowest[smile] > 0.005
+    assert lowest[skew(smile)] < 0.001
+    assert not is_arbitrage_free([smile])
+    assert not is_free([Shape(*smile)])
+
+
 @settings(max_examples=400, deadline=None)
 @given(smiles(), st.integers(1, 999))
 def test_smile__admitted__lies_lower_everywhere_at_a_smaller_variance(smile: Smile, share: int) -> None:

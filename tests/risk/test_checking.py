@@ -1,6 +1,7 @@
 """Published figures held against ours: every figure of a file is found, and a wrong one is found out."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 from holdfast.risk import InputError, MarginResult, compute_margin, load_cases, parse_cases
 from holdfast.risk.checking import Check, check_cases
+from holdfast.risk.inputs import Cases
+from holdfast.risk.published import Published
 from tests.support.margin_cases import (
     EXAMPLES,
     PM2_FILES,
@@ -90,6 +93,15 @@ def test_pm2_case_of_our_own__figures_that_we_do_not_tell__are_named() -> None:
     case = changed(pm2_case(), lambda told: told["Result"].update(IM=result.initial, Novelty=[1, 2]))
     assert check(case).not_compared == ("Novelty[0]", "Novelty[1]")
     assert [figure.field for figure in check(case).figures] == ["IM"]
+
+
+@pytest.mark.parametrize("ours", [math.nan, math.inf, -math.inf])
+def test_figure_of_ours__that_is_no_number__is_beyond_every_tolerance(ours: float) -> None:
+    portfolio = read(pm2_case())
+    published = Published("derive-pm2", lambda: {"IM": 1.0, "MM": 2.0}, lambda _: {"IM": 1.0, "MM": ours})
+    ((_, found),) = check_cases(Cases({"a": portfolio}, are_named=False, published={"a": (published,)}))
+    assert isinstance(found, Check)
+    assert (found.worst.field, found.largest_relative) == ("MM", math.inf)
 
 
 def test_pm2_case__at_expiry__has_no_volatility_to_compare() -> None:

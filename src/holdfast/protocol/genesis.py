@@ -17,7 +17,7 @@ from holdfast.protocol.custody.messages import Deposited
 from holdfast.protocol.instruments import params as instruments
 from holdfast.protocol.ledger import handlers as ledger
 from holdfast.protocol.ledger.state import USDC
-from holdfast.protocol.limits import ACCOUNTS_MAX, U64, VALIDATORS_MAX, Key32
+from holdfast.protocol.limits import ACCOUNTS_MAX, COIN_ATOMS_MAX, U64, VALIDATORS_MAX, Key32
 from holdfast.protocol.liquidation import params as liquidation
 from holdfast.protocol.margin import params as margin
 from holdfast.protocol.oracle import params as oracle
@@ -93,6 +93,9 @@ def build(draft: Draft, genesis_bytes: bytes) -> tuple[Record, ...]:
         for asset_id, amount in account.deposits:
             ledger.deposit(draft, opened.account_id, asset_id, amount)
             events.append(Deposited(opened.account_id, asset_id, amount))
+    for asset_id in collateral.COINS:
+        held = ledger.get_held_atoms(ledger.get_vault(draft, asset_id))
+        ensure(held <= COIN_ATOMS_MAX, "all coins of a kind fit one balance, whoever they come to")
     refresh_columns(draft)
     return tuple(events)
 

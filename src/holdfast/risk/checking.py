@@ -4,9 +4,11 @@
         print(case, check.largest_relative, check.worst)
 
 A figure's relative error is the difference over the larger of the two. Figures within 1e-13 of the case's largest are
-zeros, of which doubles have left some 1e-12 on the way; they have no relative error.
+zeros, of which doubles have left some 1e-12 on the way; they have no relative error. A figure of ours that is no finite
+number is beyond every tolerance.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -88,5 +90,7 @@ def _check(portfolio: Portfolio, published: Published) -> Check | InputError:
 
 
 def _compare(field: str, published: float, ours: float, dust: float) -> Compared:
+    if not math.isfinite(ours):
+        return Compared(field, published, ours, math.inf)
     size = max(abs(ours), abs(published))
     return Compared(field, published, ours, abs(ours - published) / size if size > dust else 0.0)

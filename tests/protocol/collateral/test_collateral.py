@@ -14,6 +14,7 @@ from holdfast.protocol.ledger.state import ASSET_ATOMS, BTC, ETH, USDC, USDT
 from holdfast.protocol.limits import COIN_ATOMS_MAX, COIN_VALUE_USD_MAX, PRICE_E8_MAX
 from holdfast.protocol.schema import TABLES
 from holdfast.state.store import State
+from tests.support.exchange import Market
 
 ASSETS = st.sampled_from([BTC, ETH, USDT])
 
@@ -92,3 +93,9 @@ def test_asset__without_parameters__is_unknown() -> None:
 def test_haircut__that_leaves_nothing__halts() -> None:
     with pytest.raises(BrokenInvariantError):
         params.check(CollateralAsset(900_001, 0, 0))
+
+
+def test_genesis__with_more_coins_than_fit_one_balance__halts() -> None:
+    deposits = {0: ((BTC, COIN_ATOMS_MAX),), 1: ((BTC, 1),)}
+    with pytest.raises(BrokenInvariantError, match="all coins of a kind fit one balance"):
+        Market(2, deposits=deposits)

@@ -209,6 +209,13 @@ def test_deficit__that_nobody_can_bear__becomes_the_funds_debt_and_is_paid_from_
     assert (case.cash(INSURANCE_FUND), case.cash(FUND_DEBT)) == (3 * owed + 500, 0)
 
 
+def test_closing__that_adds_nothing_to_a_debt_of_before__does_not_tell_of_it(case: Closing) -> None:
+    ledger.move(case.draft, FUND_DEBT, TREASURY, 0, 7)
+    case.win(1, WORTH // 2)
+    assert not any(isinstance(event, FundDebtChanged) for event in case.close())
+    assert case.cash(FUND_DEBT) == -7
+
+
 def futures_on_coins(*, fund: int = 0) -> Market:
     """A market whose account 0 is long of futures on coins alone, against account 1, without backstop or bidder."""
     rich = ((0, 5_000_000 * USD),)

@@ -18,7 +18,6 @@ from holdfast.protocol.portfolio import handlers as portfolio
 from holdfast.protocol.trading.messages import PlaceOrder, TimeInForce
 
 BUY, SELL = int(Side.BUY), int(Side.SELL)
-GTC = int(TimeInForce.GOOD_TILL_CANCELLED)
 IOC = int(TimeInForce.IMMEDIATE_OR_CANCEL)
 FOK = int(TimeInForce.FILL_OR_KILL)
 # Nobody sells an option that expires sooner; so many expiries are looked at.
