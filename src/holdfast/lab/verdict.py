@@ -39,7 +39,7 @@ class Verdict:
     # Beyond what every caller may rely on: what the figures above rest on.
     insurance_used_atoms: int
     insurance_owed_atoms: int  # at the end: deficits that nobody could bear
-    deficits: int  # paid by the fund or by haircuts
+    deficits: int  # accounts closed that owed more than their coins were worth
     deficit_atoms: int
     liquidated_kinds: dict[str, int]
     margin: MarginFigures
