@@ -21,25 +21,28 @@ const SCENARIOS: usize = 32;
 const OPTIONS: usize = 1024;
 const EDGE_SLICES: usize = 64;
 const EDGE_INSTRUMENTS: usize = 300;
-const EDGE_OPTIONS: usize = 600;
+const EDGE_OPTIONS: usize = 400;
 const EXACT_MAX: i64 = (1 << 53) - 1;
 const FEW: usize = 4;
 /// More scenarios than a block holds.
 const LONG: usize = 300;
+/// No divisor of a block's length, so that its parts differ.
+const PERIOD: usize = 60;
 
 const FORWARDS: [f64; 4] = [1.0, 1e-12, 1e15, 65_536.0];
 #[allow(clippy::unreadable_literal, clippy::approx_constant, reason = "the digits stand as in the NumPy twin")]
 #[rustfmt::skip]
 const RATIOS: [f64; 13] = [
     1.0, 2.0, 0.5, 1.0000000001, 0.999, 1.5, 30.0, 1e-6, 1e15, 1e-15,
-    0.7071067811865475, 0.7071067811865476, 0.7071067811865477,
+    0.7071067811865466, 0.7071067811865476, 0.707106781186548,
 ];
 #[allow(clippy::unreadable_literal, reason = "the digits stand as in the NumPy twin")]
 const VARIANCES: [f64; 12] =
     [0.0, 1e-300, 5e-25, 1e-24, 2e-24, 1e-14, 1e-6, 0.01, 1.3862943611198906, 2.0, 60.0, 100.0];
 const YEARS: [f64; 4] = [1e-12, 0.001, 1.0, 1000.0];
 #[allow(clippy::unreadable_literal, reason = "the digits stand as in the NumPy twin")]
-const SHARES: [f64; 12] = [0.0, 3e-251, 1e-250, 3e-250, 1e-200, 1e-30, 1e-7, 0.1, 0.9, 0.9999999999999999, 1.0, 1.5];
+const SHARES: [f64; 13] =
+    [0.0, 3e-251, 1e-250, 3e-250, 1e-200, 1e-30, 1e-7, 1e-6, 0.1, 0.9, 0.9999999999999999, 1.0, 1.5];
 
 /// A linear congruential generator (Knuth's multiplier), the same in every language.
 pub struct Draws(u64);
@@ -208,7 +211,7 @@ impl Market {
         Self {
             slices: self.slices.each_ref().map(|column| column[..FEW].to_vec()),
             options,
-            grid: self.grid.each_ref().map(|column| column.iter().copied().cycle().take(2 * LONG).collect()),
+            grid: self.grid.each_ref().map(|column| column[..PERIOD].iter().copied().cycle().take(2 * LONG).collect()),
         }
     }
 

@@ -30,7 +30,7 @@ __all__ = [
     "golden_options",
 ]
 
-GOLDEN: Final = "f7658c0e3bea8dbf8a8e0304b4c34e395bc7994e4cfe7517365726ef8b9ea920"
+GOLDEN: Final = "06e5985e9afe67dea602c6bf34cf88a2c8612556d75ba91fcea0be0826cfb094"
 # Of what the native margin kernel sums: kernels/margin/src/golden.rs.
 MARGIN_GOLDEN: Final = "6272b44e1a77c2de0841fa4868b0e8c23278b20b27fa5388b7cc0f4deb3d11b6"
 
@@ -40,20 +40,21 @@ _DAY_MS: Final = 86_400_000
 _YEAR_MS: Final = 365 * _DAY_MS
 _OPTIONS: Final = 1024
 # Not a multiple of the kernels' blocks, as the number of instruments at the edges is not.
-_OPTIONS_AT_EDGES: Final = 600
+_OPTIONS_AT_EDGES: Final = 400
 # More scenarios than a block holds: these rows are worked on in parts.
 _LONG: Final = 300
+_PERIOD: Final = 60  # no divisor of a block's length, so that its parts differ
 _FEW: Final = 4
 
 # Ends of the domain, and places where a branch is taken; at sqrt(1/2) ln changes powers.
 _FORWARDS: Final = (1.0, 1e-12, 1e15, 65_536.0)
 _RATIOS: Final = (
     *(1.0, 2.0, 0.5, 1.0000000001, 0.999, 1.5, 30.0, 1e-6, 1e15, 1e-15),
-    *(0.7071067811865475, 0.7071067811865476, 0.7071067811865477),
+    *(0.7071067811865466, 0.7071067811865476, 0.707106781186548),
 )
 _VARIANCES: Final = (0.0, 1e-300, 5e-25, 1e-24, 2e-24, 1e-14, 1e-6, 0.01, 1.3862943611198906, 2.0, 60.0, 100.0)
 _YEARS: Final = (1e-12, 0.001, 1.0, 1000.0)
-_SHARES: Final = (0.0, 3e-251, 1e-250, 3e-250, 1e-200, 1e-30, 1e-7, 0.1, 0.9, 0.9999999999999999, 1.0, 1.5)
+_SHARES: Final = (0.0, 3e-251, 1e-250, 3e-250, 1e-200, 1e-30, 1e-7, 1e-6, 0.1, 0.9, 0.9999999999999999, 1.0, 1.5)
 
 
 class Kernel(Protocol):
@@ -99,7 +100,7 @@ def golden_hash(kernel: Kernel) -> str:
 def _take_few(slices: Slices, options: Options, grid: Grid) -> tuple[Slices, Options, Grid]:
     """Return an instrument of each of the first slices, under more scenarios."""
     few = Options(*(column[:_FEW] for column in options))._replace(slice_index=np.arange(_FEW, dtype=np.int64))
-    long = Grid(*(np.resize(column, (2, _LONG)) for column in grid))
+    long = Grid(*(np.resize(column.ravel()[:_PERIOD], (2, _LONG)) for column in grid))
     return Slices(*(column[:_FEW] for column in slices)), few, long
 
 
@@ -223,7 +224,7 @@ def golden_edges() -> tuple[Slices, Options, Grid]:
 
 
 def golden_options() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, BoolArray]:
-    """Return forwards, strikes, variances, years and kinds of 1024 options drawn and 600 at the edges of the domain."""
+    """Return forwards, strikes, variances, years and kinds of 1024 options drawn and 400 at the edges of the domain."""
     *drawn, drawn_is_call = _draw_options()
     *picked, picked_is_call = _pick_options()
     forward, strike, variance, years = (np.concatenate(pair) for pair in zip(drawn, picked, strict=True))
