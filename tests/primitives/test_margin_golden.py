@@ -17,6 +17,7 @@ ACCOUNTS: Final = 128
 FILLS: Final = 256
 VECTORS: Final = 8
 HUGE_EVERY: Final = 64
+HUGE_LOTS: Final = (-(2**50), 2**50, 2**31, -(2**31) - 1)
 LOTS_MAX: Final = 2**21
 
 
@@ -24,7 +25,8 @@ class World:
     """The draws of `kernels/margin/src/golden.rs`, in its order, and the numbers that come of them."""
 
     def __init__(self) -> None:
-        self.draw = Draws(20251012).column
+        self.draws = Draws(20251012)
+        self.draw = self.draws.column
         self.found: list[int] = []
 
     def sum_all(self) -> list[int]:
@@ -32,12 +34,14 @@ class World:
         starts = np.concatenate(([0], np.cumsum(self.draw(ACCOUNTS, 0, 24))))
         count = int(starts[-1])
         places, lots = self.places(count), self.draw(count, -LOTS_MAX, LOTS_MAX)
-        narrow, wide = self.rows(INSTRUMENTS, 31), self.rows(INSTRUMENTS, 36)
+        narrow, hardly_wide, wide = (self.rows(INSTRUMENTS, bits) for bits in (31, 32, 36))
         self.add_figures(Book(starts, places, lots, wide))
         huge = lots.copy()
-        huge[::HUGE_EVERY] = self.draw(len(huge[::HUGE_EVERY]), -(2**50), 2**50)
-        self.add_sums(Book(starts, places, huge, wide))
-        self.add_sums(Book(starts, places, huge, narrow))
+        huge[::HUGE_EVERY] = self.draws.edged(len(huge[::HUGE_EVERY]), *HUGE_LOTS)
+        for rows in (wide, hardly_wide, narrow):
+            self.add_sums(Book(starts, places, huge, rows))
+        self.found.append(wrap(int(wide[places].sum())))
+        self.add_orders(wide)
         return self.found
 
     def places(self, count: int) -> np.ndarray:
@@ -45,8 +49,10 @@ class World:
         return self.draw(count, 0, INSTRUMENTS - 1).astype(np.int32)
 
     def rows(self, count: int, bits: int) -> Int64s:
-        """Draw rows of numbers of so many bits beside the sign."""
-        return self.draw(count * 32, -(2**bits), 2**bits - 1).reshape(count, 32)
+        """Draw rows of numbers of so many bits beside the sign; every second row is never negative."""
+        rows = self.draw(count * 32, -(2**bits), 2**bits - 1).reshape(count, 32)
+        rows[::2] ^= rows[::2] >> 63
+        return rows
 
     def add_sums(self, book: Book) -> None:
         """Add the sums of all accounts and the least of each, and both again after fills."""
@@ -62,28 +68,40 @@ class World:
             self.found.append(min(sums[account]))
         self.found += [number for row in sums for number in row]
 
+    def add_orders(self, rows: Int64s) -> None:
+        """Add what open orders lose, by cell."""
+        places, edges = self.places(FILLS).tolist(), self.draw(FILLS, -(2**36), 2**36).tolist()
+        lots, cells = self.draw(FILLS, -(2**24), 2**24).tolist(), self.draw(FILLS, 0, FILLS - 1).tolist()
+        sums = [[0] * 32 for _ in range(FILLS)]
+        for place, edge, size, cell in zip(places, edges, lots, cells, strict=True):
+            losses = [min(0, (change + edge) * size) for change in rows[place].tolist()]
+            sums[cell] = [total + loss for total, loss in zip(sums[cell], losses, strict=True)]
+        self.found += [number for row in sums for number in row]
+
     def add_figures(self, book: Book) -> None:
         """Add the figures of all accounts, a figure after the other, and the vectors of the first positions."""
-        venue = self.draw_venue()
-        figures = [compute_in_python(book, venue, account) for account in range(ACCOUNTS)]
-        self.found += [number for column in zip(*figures, strict=True) for number in column]
+        venue, few = self.draw_venues()
+        for scenarios in (venue, few):
+            figures = [compute_in_python(book, scenarios, account) for account in range(ACCOUNTS)]
+            self.found += [number for column in zip(*figures, strict=True) for number in column]
         universes, rows = venue.universes.tolist(), book.rows.tolist()
         first = list(zip(book.places.tolist(), book.lots.tolist(), strict=True))[:INSTRUMENTS]
         for universe in range(3):
             held = [(place, lots) for place, lots in first if universes[place] == universe]
             self.found += [sum(lots * rows[place][s] for place, lots in held) for s in range(32)]
 
-    def draw_venue(self) -> Venue:
-        """Draw the instruments, the listed scenarios and the accounts' vectors."""
+    def draw_venues(self) -> tuple[Venue, Venue]:
+        """Draw the instruments, the listed scenarios and the accounts' vectors; the same with very few scenarios."""
         values, universes = self.draw(INSTRUMENTS, 0, 2**30), self.draw(INSTRUMENTS, 0, 2)
         groups, is_future = self.draw(INSTRUMENTS, 0, INSTRUMENTS // 4), np.zeros(INSTRUMENTS, dtype=np.int64)
         groups[::8], is_future[::8] = -1, 1
         whole = [t for row in range(32) for t in ((row, row, row), (row, 4, 9), (13, row, 9), (13, 4, row))]
         joint = np.concatenate([self.draw(40 * 3, 0, 31).reshape(-1, 3), np.array(whole)])
-        opposed = self.draw(24 * 3, 0, 31).reshape(-1, 3)
+        opposed, one, two = (self.draw(count * 3, 0, 31).reshape(-1, 3) for count in (24, 1, 2))
         extra_of, order_of = self.draw(ACCOUNTS, -1, VECTORS - 1), self.draw(ACCOUNTS, -1, VECTORS - 1)
         extras, orders = (self.rows(VECTORS * 3, 50).reshape(-1, 3, 32) for _ in range(2))
-        return Venue(values, universes, is_future, groups, joint, opposed, extra_of, extras, order_of, orders)
+        venue = Venue(values, universes, is_future, groups, joint, opposed, extra_of, extras, order_of, orders)
+        return venue, venue._replace(joint=one, opposed=two)
 
 
 def test_golden__summed_in_python__is_the_pinned_hash() -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,20 @@ from hypothesis import strategies as st
 from holdfast import _kernels
 from holdfast.primitives import pricing
 from holdfast.primitives.check import BrokenInvariantError
-from holdfast.primitives.pricing import FloatArray, Grid, IntArray, Options, Slices, Values, kernel, maths
-from holdfast.primitives.pricing.golden import GOLDEN, golden_hash, golden_inputs, golden_options
+from holdfast.primitives.pricing import (
+    FloatArray,
+    Grid,
+    IntArray,
+    Options,
+    Slices,
+    Values,
+    arrays,
+    black,
+    kernel,
+    maths,
+)
+from holdfast.primitives.pricing.golden import GOLDEN, golden_edges, golden_hash, golden_inputs, golden_options
+from holdfast.primitives.pricing.inputs import check_grid, check_inputs
 from holdfast.primitives.pricing.kernel import make_kernel
 from holdfast.primitives.pricing.native import Native, list_paths
 from holdfast.primitives.pricing.reference import Reference
@@ -24,6 +37,36 @@ PATHS = list_paths()
 EXACT_MAX = 2**53 - 1
 # Lengths around the blocks in which kernels work.
 COUNTS = (1, 7, 8, 255, 256, 257, 4097)
+# Of the golden options.
+COUNT = len(golden_options()[0])
+# A bound, clamp or constant of the reference, and another value of it.
+OTHERS = [
+    (arrays, "SIGMA_FLOOR_PPM", 100_001),
+    (arrays, "_DAY_MS", 86_400_000 + 60_000),
+    (arrays, "_YEAR_MS", 366 * 86_400_000),
+    (arrays, "_AVERAGING_MS", 31 * 60_000),
+    (arrays, "_TWO_THIRDS_AVERAGING_MS", 20 * 60_000 + 1),
+    (arrays, "_SLOPE_MAX_E12", 4 * 10**12 + 4 * 10**6),
+    (arrays, "_SLOPE_MAX_E12", 4 * 10**12 - 4 * 10**6),
+    (arrays, "_RHO_MAX_PPM", 990_001),
+    (arrays, "_RHO_MAX_PPM", 989_999),
+    (arrays, "_SHAPE_FLOOR", 0.020001),
+    (black, "VARIANCE_FLOOR", 1.1e-24),
+    (black, "VARIANCE_FLOOR", 9e-25),
+    (black, "EXP_MIN", -599.0),
+    (black, "ONE_OVER_SQRT_2PI", 0.39894228040143275),
+    (black, "_STEPS", 8),
+    (black, "_SQRT_2PI", 2.506),
+    (black, "_SHARE_MIN", 2e-250),
+    (black, "_SHARE_MIN", 5e-251),
+    (black, "_DEVIATION_MIN", 1.1e-6),
+    (black, "_STEP_DIVISOR_MIN", 0.51),
+    (black, "_OUTSIDE", -2.0),
+    (maths, "EXACT_MAX", 2**53 - 2),
+    (maths, "TAIL_MAX", 37.99),
+    (maths, "_LN2_HIGH", 0.6931471803691237),
+    (maths, "_LN2_LOW", 1.9082e-10),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +83,30 @@ def same_bits(a: FloatArray, b: FloatArray) -> bool:
 @pytest.mark.parametrize("name", pricing.list_kernels())
 def test_golden__every_kernel_of_this_machine__computes_the_pinned_bits(name: str) -> None:
     assert golden_hash(make_kernel(name)) == GOLDEN
+
+
+@pytest.mark.parametrize(("module", "name", "other"), OTHERS)
+def test_golden__another_bound_or_constant__is_noticed(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, other: float
+) -> None:
+    monkeypatch.setattr(module, name, other)
+    assert golden_hash(Reference()) != GOLDEN, f"the golden inputs do not reach {module.__name__}.{name}"
+
+
+def test_golden__inputs_at_the_edges__lie_inside_the_domain_and_at_its_ends() -> None:
+    slices, options, grid = golden_edges()
+    check_inputs(slices, options)
+    check_grid(slices, grid)
+    for column, low, high in (
+        (slices.eta_ppm, 1, 4_000_000),
+        (slices.rho_ppm, -999_999, 999_999),
+        (slices.theta_e12, 0, 10**14),
+        (slices.forward_e8, 1, EXACT_MAX),
+        (options.strike_e8, 0, EXACT_MAX),
+        (grid.vol_ppm, -10_000_000, 10_000_000),
+        (grid.rho_shift_ppm, -2_000_000, 2_000_000),
+    ):
+        assert (column.min(), column.max()) == (low, high)
 
 
 def test_golden__every_wider_instruction_set_disabled__keeps_its_bits() -> None:
@@ -217,9 +284,9 @@ def test_implied__not_a_price__names_row_and_field(name: str) -> None:
     ("change", "said"),
     [
         ({"strike": np.ones(3)}, "vectors of one length"),
-        ({"strike": np.ones(1024, dtype=np.float32)}, "float64 vectors"),
-        ({"is_call": np.ones(1024)}, "is_call as a bool vector"),
-        ({"forward": np.ones(2048)[::2]}, "contiguous"),
+        ({"strike": np.ones(COUNT, dtype=np.float32)}, "float64 vectors"),
+        ({"is_call": np.ones(COUNT)}, "is_call as a bool vector"),
+        ({"forward": np.ones(2 * COUNT)[::2]}, "contiguous"),
         ({"out": Values(*np.empty((5, 3)))}, "vectors of one length"),
     ],
 )
