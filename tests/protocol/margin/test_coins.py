@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from holdfast.primitives import pricing
 from holdfast.primitives.units import E8, PPM
 from holdfast.protocol import rebuild
 from holdfast.protocol.accounts.state import BACKSTOP
@@ -15,7 +14,6 @@ from holdfast.protocol.ledger.state import CASH_PAGES, COIN_PAGES, USDC
 from holdfast.protocol.limits import COIN_ATOMS_MAX, COIN_VALUE_USD_MAX, PRICE_E8_MAX
 from holdfast.protocol.margin import handlers as margin
 from holdfast.protocol.margin import rules
-from holdfast.protocol.margin.rules import coins, orders, sums
 from holdfast.protocol.margin.rules.matrix import compute_position_stress
 from holdfast.protocol.margin.state import CHARGES, RISK_MATRIX, AccountRisk, RiskMatrix
 from holdfast.protocol.schema import TABLES
@@ -51,15 +49,6 @@ def market() -> Market:
     for index in (1, 3, 6):
         market.do(index, PlaceOrder(market.future(ETH), BUY, 40_000, 3))
     return market
-
-
-@pytest.fixture(params=pricing.list_kernels())
-def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    name = str(request.param)
-    path = None if name == "numpy" else name.removeprefix("native-")
-    for module in (sums, coins, orders):
-        monkeypatch.setattr(module, "native_path", lambda: path)
-    return name
 
 
 def compute(draft: Draft, prices_e8: dict[int, int]) -> RiskMatrix:

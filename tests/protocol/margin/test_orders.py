@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-from holdfast.primitives import pricing
 from holdfast.protocol.book.state import FLAG_QUOTE, ORDERS, Side
 from holdfast.protocol.limits import ACCOUNT_LOTS_MAX, ORDER_LOTS_MAX, ROW_ATOMS_MAX
 from holdfast.protocol.margin import rules
 from holdfast.protocol.margin.params import UNIVERSE_INDEX
-from holdfast.protocol.margin.rules import coins, orders, sums
 from holdfast.protocol.margin.state import CHARGES, AccountRisk, Int64Array, RiskMatrix, Sources
 from holdfast.protocol.surface.state import RISK_ARRAY
 from holdfast.protocol.trading.messages import MassQuote, PlaceOrder, Quote, SetProtection
@@ -37,15 +35,6 @@ def market() -> Market:
         assert market.do(index, SetProtection(ETH, 10, 60_000)).code == 0
         assert market.do(index, MassQuote(ETH, (Quote(market.option(ETH), 10, 5, 9_000 + index, 5),))).code == 0
     return market
-
-
-@pytest.fixture(params=pricing.list_kernels())
-def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    name = str(request.param)
-    path = None if name == "numpy" else name.removeprefix("native-")
-    for module in (sums, coins, orders):
-        monkeypatch.setattr(module, "native_path", lambda: path)
-    return name
 
 
 def compute(draft: Draft, columns: Columns) -> RiskMatrix:
