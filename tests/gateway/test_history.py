@@ -216,6 +216,10 @@ def test_follower__queue_full__fetches_what_it_dropped() -> None:
             backend, history, lambda written: told.extend(one.rows.commit.height for one in written), lambda: None
         )
         follower.start()
+        # What is committed before it has begun it does not tell.
+        async with asyncio.timeout(60):
+            while not follower.is_caught_up:  # noqa: ASYNC110 -- another thread begins
+                await asyncio.sleep(0.01)
         event = backend.step()
         for _ in range(3):
             backend.step()
